@@ -1,0 +1,246 @@
+"""The command line: ``tplusone demo | serve | data | run | settings``."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from app.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Backtests that can be trusted."
+)
+data_app = typer.Typer(no_args_is_help=True, help="Import, list and check datasets.")
+app.add_typer(data_app, name="data")
+console = Console()
+errors = Console(stderr=True)
+
+Conventions = dict[str, Any]
+DataFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a Parquet or CSV file")]
+DataOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a Parquet or CSV file")]
+SymbolOption = Annotated[str | None, typer.Option(help="symbol of a file without a symbol column")]
+TimeframeOption = Annotated[str | None, typer.Option(help="bar length, such as 1h")]
+LabelOption = Annotated[Literal["open", "close"] | None, typer.Option(help="the end of a bar its stamp names")]
+ZoneOption = Annotated[str | None, typer.Option(help="zone of stamps without an offset")]
+CalendarOption = Annotated[str | None, typer.Option(help="24x7, 24x5 or an exchange code")]
+AdjustmentOption = Annotated[
+    Literal["none", "split", "total"] | None, typer.Option(help="what prices are adjusted for")
+]
+BadRowsOption = Annotated[Literal["refuse", "drop"], typer.Option(help="what to do with rows that cannot be")]
+DataDirOption = Annotated[Path | None, typer.Option(help="directory of everything the service keeps")]
+
+
+def main() -> None:
+    """Run the command line; what it refuses ends in one sentence and exit code 2."""
+    from app.main import DataDirectoryInUseError
+    from engine.errors import EngineError
+
+    try:
+        app()
+    except (EngineError, ValidationError, DataDirectoryInUseError, CommandError) as error:
+        errors.print(f"[red]error:[/red] {_sentence(error)}", highlight=False)
+        raise SystemExit(2) from None
+
+
+class CommandError(Exception):
+    """The command cannot be carried out."""
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(str(item["msg"]).removeprefix("Value error, ") for item in error.errors())
+    return str(error)
+
+
+def _settings(**given: Any) -> Settings:
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="port; 0 takes a free one")] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Serve the HTTP API until a signal."""
+    from app.server import serve as run_server
+
+    if not run_server(_settings(host=host, port=port, data_dir=data_dir)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def settings() -> None:
+    """List every setting with its environment variable, value and meaning."""
+    table = Table("variable", "value", "default", "meaning")
+    now = Settings()
+    for name, field in Settings.model_fields.items():
+        variable = f"TPLUSONE_{name.upper()}"
+        table.add_row(variable, str(getattr(now, name)), str(field.default), field.description)
+    console.print(table)
+
+
+@data_app.command("import")
+def import_data(
+    name: Annotated[str, typer.Argument(help="name of the dataset")],
+    file: DataFile,
+    symbol: SymbolOption = None,
+    timeframe: TimeframeOption = None,
+    label: LabelOption = None,
+    timezone: ZoneOption = None,
+    calendar: CalendarOption = None,
+    adjustment: AdjustmentOption = None,
+    on_bad_rows: BadRowsOption = "refuse",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Import a file into the data directory, whole or not at all; a running server sees it at once."""
+    from app.local import import_file
+
+    options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
+    version, added = import_file(_settings(data_dir=data_dir), name, file, options)
+    state = "imported" if added else "holds this content already"
+    console.print(f"{name}: {state}, version {version.number}, {version.rows:,} rows, {', '.join(version.symbols)}")
+    _print_report(version.report)
+
+
+@data_app.command("list")
+def list_data(data_dir: DataDirOption = None) -> None:
+    """List the datasets of the data directory."""
+    from app.local import list_datasets
+
+    table = Table("dataset", "version", "timeframe", "calendar", "rows", "symbols")
+    for version in list_datasets(_settings(data_dir=data_dir)):
+        conventions = version.conventions
+        symbols = ", ".join(sorted(version.symbols))
+        row = (version.dataset, str(version.number), conventions["timeframe"], conventions["calendar"])
+        table.add_row(*row, f"{version.rows:,}", symbols)
+    console.print(table)
+
+
+@data_app.command("check")
+def check_data(
+    file: DataFile,
+    symbol: SymbolOption = None,
+    timeframe: TimeframeOption = None,
+    label: LabelOption = None,
+    timezone: ZoneOption = None,
+    calendar: CalendarOption = None,
+    adjustment: AdjustmentOption = None,
+    on_bad_rows: BadRowsOption = "refuse",
+) -> None:
+    """Read and check a file, and keep nothing. Exit code 2 when it would be refused."""
+    from app.local import load_file
+    from engine.errors import DataError
+
+    try:
+        options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
+        report = load_file(file, file.stem, options).report
+    except DataError as error:
+        if "report" in error.details:
+            _print_report(error.details["report"])
+        raise
+    _print_report(report)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a configuration, JSON or YAML")],
+    data: DataOption = None,
+    out: Annotated[Path | None, typer.Option(help="directory for the artifacts; default is the run's id")] = None,
+    symbol: SymbolOption = None,
+    timeframe: TimeframeOption = None,
+    label: LabelOption = None,
+    timezone: ZoneOption = None,
+    calendar: CalendarOption = None,
+    adjustment: AdjustmentOption = None,
+    on_bad_rows: BadRowsOption = "refuse",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Run a configuration without a server; the artifacts have the bytes the server would give them."""
+    from app.local import run_config
+
+    options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
+    result, directory = run_config(_settings(data_dir=data_dir), _read_config(config), data, out, options)
+    summary = result.summary()
+    _print_metrics(summary["metrics"], summary["warnings"])
+    console.print(f"run {result.run_id}\nartifacts in {directory}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def demo(
+    data: DataOption = None,
+    symbol: SymbolOption = None,
+    timeframe: TimeframeOption = None,
+    label: LabelOption = None,
+    timezone: ZoneOption = None,
+    calendar: CalendarOption = None,
+    adjustment: AdjustmentOption = None,
+    on_bad_rows: BadRowsOption = "refuse",
+    keep: Annotated[bool, typer.Option("--keep", help="leave the service running")] = False,
+    port: Annotated[int, typer.Option(help="port; 0 takes a free one")] = 0,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Start the service, run a backtest through its API, and show what came of it."""
+    from app.demo import run_demo
+
+    options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
+    outcome = run_demo(console, _settings(data_dir=data_dir, port=port), data, options, keep=keep)
+    _print_metrics(outcome.run["metrics"], outcome.run["warnings"])
+    for line in outcome.lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _options(
+    symbol: str | None,
+    timeframe: str | None,
+    label: str | None,
+    timezone: str | None,
+    calendar: str | None,
+    adjustment: str | None,
+    on_bad_rows: str,
+) -> Conventions:
+    return {
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "label": label,
+        "timezone": timezone,
+        "calendar": calendar,
+        "adjustment": adjustment,
+        "on_bad_rows": on_bad_rows,
+    }
+
+
+def _read_config(path: Path) -> Any:
+    """Plain values of a JSON or YAML file."""
+    text = path.read_text()
+    try:
+        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise CommandError(f"{path} is not valid {path.suffix.lstrip('.') or 'YAML'}: {error}") from None
+
+
+def _print_metrics(metrics: dict[str, float | None], warnings: list[dict[str, str]]) -> None:
+    table = Table("metric", "value")
+    for name, value in metrics.items():
+        table.add_row(name, "undefined" if value is None else f"{value:,.6g}")
+    console.print(table)
+    for warning in warnings:
+        console.print(f"[yellow]{warning['code']}[/yellow] {warning['message']}", highlight=False)
+
+
+def _print_report(report: Any) -> None:
+    for assumed in report.get("assumed", []):
+        console.print(f"assumed {assumed['field']} {assumed['value']}: {assumed['reason']}", highlight=False)
+    for symbol, found in report.get("symbols", {}).items():
+        console.print(f"{symbol}: {found['rows']:,} rows, {found['start']} to {found['end']}", highlight=False)
+        for finding in found["findings"]:
+            console.print(f"  {finding['action']}: {finding['message']}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

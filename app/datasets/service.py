@@ -1,0 +1,146 @@
+"""Datasets: imported whole or not at all, kept in versions, opened without being read."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from app.datasets import repository
+from app.datasets.repository import Version
+from app.datasets.store import DatasetStore
+from app.db.session import Database
+from app.errors import ConflictError, NotFoundError
+from app.runs.worker import Imported
+from engine.config import RunConfig, Window
+from engine.data.bars import Dataset
+from engine.data.columnar import open_mapped
+from engine.errors import ConfigError, FieldError, nearest
+
+OPEN_DATASETS = 64
+CACHED_DIGESTS = 4096
+
+
+@dataclass(frozen=True)
+class Period:
+    """The rows a run touches: a digest by symbol, how many, and from when to when."""
+
+    digests: dict[str, str]
+    rows: int
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration with everything its data decides, and the identity that follows."""
+
+    config: RunConfig
+    version: Version
+    hash: str
+    period: Period
+
+
+class DatasetService:
+    """What the rest of the service knows of datasets. Every method blocks; call it through the database's threads."""
+
+    def __init__(self, database: Database, store: DatasetStore) -> None:
+        self._database, self._store = database, store
+        self._open = lru_cache(OPEN_DATASETS)(self._open_version)
+        self._period = lru_cache(CACHED_DIGESTS)(self._period_of)
+
+    def list(self) -> list[Version]:
+        """The newest version of every dataset."""
+        with self._database.read() as connection:
+            return repository.all_current(connection)
+
+    def get(self, name: str) -> Version:
+        """The newest version. Raises ``NotFoundError``."""
+        with self._database.read() as connection:
+            version = repository.current(connection, name)
+            if version is None:
+                hint = nearest(name, repository.names(connection))
+                raise NotFoundError(f"there is no dataset '{name}'.{hint}")
+            return version
+
+    def add(self, name: str, imported: Imported, aside: Path) -> bool:
+        """Publish a normalised dataset as the newest version; False when its content is held already."""
+        row: dict[str, Any] = {
+            "dataset": name,
+            "digest": imported.digest,
+            "conventions": dict(imported.conventions),
+            "symbols": dict(imported.symbols),
+            "report": dict(imported.report),
+            "rows": imported.rows,
+        }
+        with self._database.write() as connection:
+            added = repository.add_version(connection, row)
+            if added:
+                self._store.publish(aside, name, imported.digest)
+        return added
+
+    def remove(self, name: str) -> None:
+        """Remove a dataset. Raises ``NotFoundError``, and ``ConflictError`` while kept runs refer to it."""
+        with self._database.write() as connection:
+            if repository.current(connection, name) is None:
+                raise NotFoundError(f"there is no dataset '{name}'")
+            runs = repository.runs_of(connection, name)
+            if runs:
+                raise ConflictError(
+                    f"{len(runs)} kept runs refer to dataset '{name}': delete them first", {"runs": runs[:100]}
+                )
+            repository.remove(connection, name)
+        self._store.remove(name)
+
+    def resolve(self, config: RunConfig) -> Resolved:
+        """A configuration against its dataset. Raises ``ConfigError`` naming all that does not exist."""
+        with self._database.read() as connection:
+            version = repository.current(connection, config.dataset)
+            known = repository.names(connection) if version is None else []
+        if version is None:
+            message = f"there is no dataset '{config.dataset}'.{nearest(config.dataset, known)}"
+            raise ConfigError([FieldError("/dataset", "unknown_dataset", message, tuple(known[:50]))])
+        return self.resolve_version(config, version)
+
+    def resolve_version(self, config: RunConfig, version: Version) -> Resolved:
+        """A configuration against one version of its dataset."""
+        missing = [i for i, symbol in enumerate(config.symbols) if symbol not in version.symbols]
+        if missing:
+            held = sorted(version.symbols)
+            raise ConfigError(
+                [
+                    FieldError(
+                        f"/symbols/{i}",
+                        "unknown_symbol",
+                        f"'{version.dataset}' has no symbol '{config.symbols[i]}'.{nearest(config.symbols[i], held)}",
+                        tuple(held[:50]),
+                    )
+                    for i in missing
+                ]
+            )
+        data = self._open(version.dataset, version.digest, config.symbols)
+        config = config.resolve(data)
+        period = self._period(version.dataset, version.digest, config.window)
+        return Resolved(config, version, config.identity(period.digests), period)
+
+    def path(self, name: str, digest: str) -> Path:
+        """Where a version's columns are."""
+        return self._store.path(name, digest)
+
+    def recover(self) -> None:
+        """At start: remove what no row refers to."""
+        with self._database.write() as connection:
+            self._store.sweep(repository.held_versions(connection))
+
+    def _open_version(self, name: str, digest: str, symbols: tuple[str, ...]) -> Dataset:
+        return open_mapped(self._store.path(name, digest), symbols)
+
+    def _period_of(self, name: str, digest: str, window: Window) -> Period:
+        data = self._open(name, digest, window.symbols)
+        rows = {s: window.rows(series) for s, series in data.series.items()}
+        first = next(iter(rows.values()))
+        return Period(
+            digests={s: series.digest(data.conventions) for s, series in rows.items()},
+            rows=sum(len(series) for series in rows.values()),
+            start_ns=int(first.time[0]),
+            end_ns=int(first.time[-1]) + data.conventions.bar_ns,
+        )

@@ -1,0 +1,219 @@
+"""What the service refuses, and THE table from error class to HTTP problem (RFC 9457).
+
+::
+
+    ServiceError
+    ├── NotFoundError           404  there is nothing of that name
+    ├── GoneError               410  it was there; its tombstone is in the problem
+    ├── ConflictError           409  it is in use
+    ├── KeyReusedError          422  the idempotency key belongs to another configuration
+    ├── InvalidRequestError     422  a header or query parameter makes no sense
+    ├── UnsupportedMediaError   415  a body of a kind that cannot be read
+    ├── TooLargeError           413  more bytes than allowed
+    └── QueueFullError          503  too many runs wait
+
+Problems never echo the input, and never show a stack trace: they carry the id of the request, which the log has.
+"""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+
+from app.executors.base import ExecutorError
+from engine.config import RunConfig, field_errors
+from engine.errors import ConfigError, DataError, EngineError, UnknownNameError
+from engine.registry import Frozen
+
+PROBLEM = "application/problem+json"
+log = logging.getLogger("tplusone")
+
+
+class ServiceError(Exception):
+    """The base of what the service refuses; ``details`` become members of the problem."""
+
+    code = "error"
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = dict(details or {})
+
+
+class NotFoundError(ServiceError):
+    """There is nothing of that name."""
+
+    code = "not_found"
+
+
+class GoneError(ServiceError):
+    """It was there and has been removed."""
+
+    code = "gone"
+
+
+class ConflictError(ServiceError):
+    """It is in use, or not in the state the call needs."""
+
+    code = "conflict"
+
+
+class KeyReusedError(ServiceError):
+    """The idempotency key belongs to another configuration."""
+
+    code = "idempotency_key_reused"
+
+
+class InvalidRequestError(ServiceError):
+    """A header or query parameter makes no sense."""
+
+    code = "invalid_request"
+
+
+class UnsupportedMediaError(ServiceError):
+    """A body of a kind that cannot be read."""
+
+    code = "unsupported_media_type"
+
+
+class TooLargeError(ServiceError):
+    """More bytes than allowed."""
+
+    code = "too_large"
+
+
+class QueueFullError(ServiceError):
+    """Too many runs wait already."""
+
+    code = "queue_full"
+
+
+STATUS: dict[type[Exception], HTTPStatus] = {
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    GoneError: HTTPStatus.GONE,
+    ConflictError: HTTPStatus.CONFLICT,
+    KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UnsupportedMediaError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    QueueFullError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UnknownNameError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    EngineError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ExecutorError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""The nearest class of an error's tree decides."""
+
+RETRY_SECONDS = 5
+
+
+class FieldProblem(BaseModel):
+    """One thing wrong with one field."""
+
+    model_config = ConfigDict(extra="allow")
+
+    pointer: str
+    code: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. ``code`` is stable; ``instance`` carries the id of the request."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    errors: list[FieldProblem] | None = None
+
+
+def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route that may answer with these problems."""
+    schema = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {int(status): {"description": status.phrase, "content": schema} for status in statuses}
+
+
+def render(
+    request: Request, status: HTTPStatus, code: str, detail: str, members: Mapping[str, Any] | None = None
+) -> Response:
+    """A problem as a response."""
+    body = {
+        "type": f"urn:tplusone:problem:{code}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "instance": f"urn:tplusone:request:{request.scope.get('request_id', '')}",
+        "code": code,
+        **(members or {}),
+    }
+    headers = {"Cache-Control": "no-store"}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_SECONDS)
+    return Response(orjson.dumps(body), int(status), headers, PROBLEM)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem."""
+    for kind in (ServiceError, EngineError, ExecutorError):
+        app.add_exception_handler(kind, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    known = cast("ServiceError | EngineError | ExecutorError", error)
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    details = getattr(known, "details", {})
+    return render(request, status, known.code, str(error), details)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """A body, query or header that does not fit its model: one entry per field."""
+    invalid = cast("RequestValidationError", error)
+    entries = []
+    for item in invalid.errors():
+        place, *location = item["loc"]
+        if item["type"] == "json_invalid":
+            entries.append({"pointer": "", "code": "invalid_json", "message": "the body is not valid JSON"})
+            continue
+        details = cast("ErrorDetails", {**item, "loc": tuple(location)})
+        entry = field_errors([details], _body_model(request))[0].as_dict()
+        entries.append(entry if place == "body" else entry | {"in": place})
+    message = "; ".join(f"{e['pointer'] or '/'}: {e['message']}" for e in entries)
+    return render(request, HTTPStatus.UNPROCESSABLE_ENTITY, ConfigError.code, message, {"errors": entries})
+
+
+def _body_model(request: Request) -> type[Frozen]:
+    """The model of the route's body, for the names it knows."""
+    route = request.scope.get("route")
+    field = route.body_field if isinstance(route, APIRoute) else None
+    model = field.field_info.annotation if field is not None else None
+    return model if isinstance(model, type) and issubclass(model, Frozen) else RunConfig
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    raised = cast("HTTPException", error)
+    status = HTTPStatus(raised.status_code)
+    response = render(request, status, status.name.lower(), str(raised.detail))
+    response.headers.update(raised.headers or {})
+    return response
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("request %s failed", request.scope.get("request_id", ""), exc_info=error)
+    detail = "something went wrong here, not with your request; the log has it under this instance"
+    return render(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)

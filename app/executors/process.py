@@ -1,0 +1,162 @@
+"""Jobs in warm processes: a crash, a kill or a limit touches one job and nothing else.
+
+The pool is pebble's. Workers come from a fork server that has the engine loaded and its kernels compiled, so
+that a new one is there in milliseconds; they die with the server. Messages of a job come through a named pipe
+of its own: a worker killed while it writes can hurt no other job.
+"""
+
+import asyncio
+import ctypes
+import multiprocessing
+import os
+import resource
+import signal
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pebble import ProcessExpired, ProcessPool
+
+from app.executors.base import (
+    A,
+    CrashError,
+    Emit,
+    MemoryLimitError,
+    Message,
+    R,
+    StoppedError,
+    TimeLimitError,
+)
+
+NICE = 10
+PARENT_DEATH_SIGNAL = 1
+CHUNK = 65_536
+THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS")
+
+
+class ProcessExecutor:
+    """A pool of worker processes behind the executor's face."""
+
+    def __init__(self, workers: int, seconds: float, memory_mb: int, preload: list[str]) -> None:
+        self._workers, self._seconds, self._memory_mb = workers, seconds, memory_mb
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(preload)
+        self._channels = tempfile.TemporaryDirectory(prefix="tplusone-")
+        self._pool = self._new_pool()
+        self._futures: dict[str, Any] = {}
+        self._stopped: set[str] = set()
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._workers,
+            initializer=_prepare_worker,
+            initargs=(self._memory_mb,),
+            context=self._context,
+        )
+
+    def start(self) -> None:
+        """Start the workers and wait until one has answered."""
+        for variable in THREAD_VARIABLES:
+            os.environ.setdefault(variable, "1")
+        self._pool.schedule(os.getpid).result()
+
+    async def run(self, key: str, job: Callable[[A, Emit], R], value: A, on_message: Emit) -> R:
+        """Compute the job in a worker."""
+        if not self._pool.active:  # the fork server was killed; the workers went with it
+            self._pool = self._new_pool()
+        path = Path(self._channels.name, key)
+        channel = _Channel(path, on_message)
+        future = self._pool.schedule(_call, args=(job, value, path), timeout=self._seconds)
+        self._futures[key] = future
+        try:
+            result: R = await asyncio.wrap_future(future)
+        except FutureTimeoutError:
+            raise TimeLimitError(f"the run took longer than {self._seconds:g} s") from None
+        except ProcessExpired as error:
+            raise CrashError(f"the process of the run died with exit code {error.exitcode}") from None
+        except MemoryError:
+            raise MemoryLimitError(f"the run wanted more than {self._memory_mb} MiB") from None
+        except asyncio.CancelledError:
+            if key not in self._stopped:
+                raise
+            raise StoppedError("cancelled") from None
+        finally:
+            channel.close()
+            del self._futures[key]
+            self._stopped.discard(key)
+        return result
+
+    def cancel(self, key: str) -> None:
+        """Kill the worker of the job."""
+        future = self._futures.get(key)
+        if future is not None:
+            self._stopped.add(key)
+            future.cancel()
+
+    def close(self) -> None:
+        """Kill every worker."""
+        for key in list(self._futures):
+            self.cancel(key)
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+        self._channels.cleanup()
+
+
+class _Channel:
+    """The reading end of a job's named pipe, drained by the event loop."""
+
+    def __init__(self, path: Path, on_message: Emit) -> None:
+        self._path, self._on_message = path, on_message
+        self._rest = b""
+        os.mkfifo(path, 0o600)
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._descriptor, self._read)
+
+    def _read(self) -> bool:
+        """Hand on what has arrived; False when there is nothing more to come for now."""
+        try:
+            chunk = os.read(self._descriptor, CHUNK)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            # No writer: an end of file stays readable, and would wake the loop for ever.
+            self._loop.remove_reader(self._descriptor)
+            return False
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._on_message(orjson.loads(line))
+        return True
+
+    def close(self) -> None:
+        """Drain what the job wrote before it ended, and remove the pipe."""
+        while self._read():
+            pass
+        self._loop.remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        self._path.unlink()
+
+
+def _prepare_worker(memory_mb: int) -> None:
+    """Limits of a worker process, before its first job."""
+    ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    # The pool's own handler waits for Python to get a turn, which a kernel does not give.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + memory_mb * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(NICE)
+
+
+def _call(job: Callable[[Any, Emit], Any], value: Any, path: Path) -> Any:
+    """In the worker: open the pipe and compute."""
+    with path.open("wb", buffering=0) as pipe:
+
+        def emit(message: Message) -> None:
+            pipe.write(orjson.dumps(message) + b"\n")
+
+        return job(value, emit)

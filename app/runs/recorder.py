@@ -1,0 +1,49 @@
+"""Writes what a job says to the log: in order, many messages to a transaction, then the wake-up."""
+
+import asyncio
+
+from app.db.session import Database
+from app.events import log as event_log
+from app.events.broadcast import Broadcast
+from app.events.log import Entry
+from app.executors.base import Message
+from app.runs import repository
+
+
+class Recorder:
+    """Takes messages on the event loop and commits them in a database thread."""
+
+    def __init__(self, database: Database, broadcast: Broadcast, name: str, attempt: int) -> None:
+        self._database, self._broadcast, self._name, self._attempt = database, broadcast, name, attempt
+        self._waiting: list[Message] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._stage: str | None = None
+        self._progress = 0.0
+
+    def note(self, message: Message) -> None:
+        """Take a message; called on the event loop."""
+        self._waiting.append(message)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+
+    async def flush(self) -> None:
+        """Return when everything taken is committed."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _write(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            entries = [self._entry(message) for message in batch]
+            await self._database.call(self._append, entries)
+            self._broadcast.wake(self._name)
+
+    def _entry(self, message: Message) -> Entry:
+        self._stage = message.get("stage", self._stage)
+        self._progress = message.get("progress", self._progress)
+        return Entry(message["type"], self._stage, self._progress, message.get("message", ""), message.get("data", {}))
+
+    def _append(self, entries: list[Entry]) -> None:
+        with self._database.write() as connection:
+            event_log.append(connection, self._name, self._attempt, entries)
+            repository.set_progress(connection, self._name, self._stage, self._progress)

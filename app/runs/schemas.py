@@ -1,0 +1,212 @@
+"""What goes over the wire about runs."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from app.datasets.service import Resolved
+from app.instants import instant
+from app.runs.repository import Stored
+from app.runs.state import Status
+from engine.config import RunConfig, run_id
+from engine.metrics.core import DEFINITIONS
+from engine.registry import Frozen
+
+Tag = Annotated[str, StringConstraints(pattern=r"^[^\s,][^,]{0,62}$|^[^\s,]$")]
+Tags = Annotated[
+    tuple[Tag, ...],
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    Field(max_length=50, description="labels; no part of the run's identity"),
+]
+Note = Annotated[str, Field(max_length=10_000, description="free text; no part of the run's identity")]
+
+SIBLINGS = ("tags", "note")
+"""Fields of a POST that stand beside the configuration and are not hashed."""
+
+
+class RunRequest(RunConfig):
+    """A configuration, and what may stand beside it without changing what is computed."""
+
+    tags: Tags = ()
+    note: Note | None = None
+
+    def config(self) -> RunConfig:
+        """The configuration alone."""
+        return RunConfig.model_validate(
+            {name: getattr(self, name) for name in RunConfig.model_fields if name in self.model_fields_set}
+        )
+
+
+class RunPatch(Frozen):
+    """What may be changed about a run: none of it is part of the result. An absent field stays."""
+
+    tags: Tags | None = None
+    note: Note | None = None
+    pinned: bool | None = None
+
+
+class Wire(BaseModel):
+    """Something the service says."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class RunWarning(Wire):
+    """Something a reader must know before believing the numbers."""
+
+    code: str
+    message: str
+
+
+class RunError(Wire):
+    """Why an attempt did not complete."""
+
+    code: str
+    message: str
+
+
+class RunLinks(Wire):
+    """Where the rest of a run is."""
+
+    self: str
+    events: str
+    artifacts: str
+    verify: str
+
+
+class Run(Wire):
+    """A run: one configuration on one version of its data, with the state of its newest attempt."""
+
+    id: str
+    hash: str
+    status: Status
+    stage: str | None
+    progress: float
+    attempt: int
+    reused: bool
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    config: dict[str, Any]
+    tags: list[str]
+    note: str | None
+    pinned: bool
+    metrics: dict[str, float | None]
+    warnings: list[RunWarning]
+    error: RunError | None
+    manifest_hash: str | None
+    links: RunLinks
+
+
+class RunList(Wire):
+    """A page of runs, newest first unless sorted otherwise."""
+
+    runs: list[Run]
+    next_cursor: str | None
+
+
+class DryRun(Wire):
+    """What a POST would do, without doing it."""
+
+    id: str
+    hash: str
+    config: dict[str, Any]
+    rows: int
+    start: str
+    end: str
+    known: bool
+    estimated_memory_bytes: int
+    estimated_seconds: float
+
+
+class Mismatch(Wire):
+    """A file whose bytes are not what the manifest says."""
+
+    name: str
+    expected: str
+    actual: str | None
+
+
+class Verification(Wire):
+    """Every file of a run against its manifest."""
+
+    ok: bool
+    mismatches: list[Mismatch]
+
+
+class FirstDifference(Wire):
+    """The first place where a recomputed run differs from the kept one."""
+
+    file: str
+    row: int | None
+    column: str | None
+    expected: Any
+    actual: Any
+
+
+class Recompute(Wire):
+    """The verdict of computing a run again."""
+
+    result: Annotated[str, Field(pattern="^(identical|equivalent|different)$")]
+    difference: FirstDifference | None
+
+
+class Tombstone(Wire):
+    """What stays of a removed run."""
+
+    id: str
+    hash: str
+    attempt: int
+    status: Status
+    metrics: dict[str, float | None]
+    manifest_hash: str | None
+    reason: str
+    removed_at: str
+
+
+BYTES_PER_ROW = 400
+FIXED_BYTES = 64 * 2**20
+SECONDS_PER_ROW = 4e-7
+SECONDS_PER_REPLICATE_AND_ROW = 5e-10
+FIXED_SECONDS = 0.03
+"""Measured on two shared cores; an estimate is right within a factor of a few."""
+
+
+def estimate(resolved: Resolved, *, known: bool) -> DryRun:
+    """What a POST of a resolved configuration would touch and cost."""
+    rows = resolved.period.rows
+    permutation = resolved.config.validation.permutation
+    replicates = 0 if permutation is None else permutation.n
+    return DryRun(
+        id=run_id(resolved.hash),
+        hash=resolved.hash,
+        config=resolved.config.plain(),
+        rows=rows,
+        start=instant(resolved.period.start_ns // 1000),
+        end=instant(resolved.period.end_ns // 1000),
+        known=known,
+        estimated_memory_bytes=FIXED_BYTES + BYTES_PER_ROW * rows,
+        estimated_seconds=FIXED_SECONDS + rows * (SECONDS_PER_ROW + replicates * SECONDS_PER_REPLICATE_AND_ROW),
+    )
+
+
+def view(stored: Stored, *, reused: bool = False) -> Run:
+    """A stored run as it goes over the wire."""
+    row = stored.row
+    name = row["id"]
+    return Run(
+        **{key: row[key] for key in ("id", "hash", "status", "stage", "progress", "attempt", "config")},
+        **{key: row[key] for key in ("note", "pinned", "warnings", "error", "manifest_hash")},
+        reused=reused,
+        created_at=instant(row["created_at"]),
+        started_at=None if row["started_at"] is None else instant(row["started_at"]),
+        finished_at=None if row["finished_at"] is None else instant(row["finished_at"]),
+        tags=list(stored.tags),
+        metrics={name: stored.metrics[name] for name in DEFINITIONS if name in stored.metrics},
+        links=RunLinks(
+            self=f"/runs/{name}",
+            events=f"/runs/{name}/events",
+            artifacts=f"/runs/{name}/artifacts",
+            verify=f"/runs/{name}/verify",
+        ),
+    )

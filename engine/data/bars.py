@@ -1,0 +1,190 @@
+"""What market data is once it has been read: conventions, one series per symbol, and the bars of a run.
+
+A stamp in a file becomes an open time here; after that nobody asks which end of the bar it labelled.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.canonical import array_digest, canonical_bytes, sha256_hex
+from engine.errors import DataError, nearest
+from engine.types import NANOSECONDS_PER_SECOND, Bools, Floats, Times
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+SYMBOL_PATTERN = r"[A-Za-z0-9^][A-Za-z0-9 ._:/=^&+-]{0,63}"
+
+PIECE = 65_536
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def timeframe_ns(timeframe: str) -> int:
+    """Length of a bar in nanoseconds: ``"15m"`` gives 900e9. Raises ``DataError`` for another form."""
+    match = re.fullmatch(r"([1-9]\d{0,3})([smhdw])", timeframe)
+    if match is None:
+        raise DataError(f"timeframe '{timeframe}' is not a number followed by s, m, h, d or w, such as 1h")
+    return int(match[1]) * _UNIT_SECONDS[match[2]] * NANOSECONDS_PER_SECOND
+
+
+def timeframe_name(nanoseconds: int) -> str:
+    """The shortest name of a bar length: 3600e9 gives ``"1h"``."""
+    seconds = nanoseconds // NANOSECONDS_PER_SECOND
+    unit = next(u for u in "wdhms" if seconds % _UNIT_SECONDS[u] == 0)
+    return f"{seconds // _UNIT_SECONDS[unit]}{unit}"
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """What a dataset declares about its rows. Every field is part of the data's identity.
+
+    ``label`` says which end of a bar its stamp names; ``timezone`` is the zone of stamps without an offset;
+    ``calendar`` is ``24x7``, ``24x5`` or an exchange code such as ``XNYS``; ``adjustment`` says what was done
+    to prices for splits and dividends.
+    """
+
+    timeframe: str
+    calendar: str
+    label: Literal["open", "close"] = "open"
+    timezone: str = "UTC"
+    adjustment: Literal["none", "split", "total"] = "none"
+
+    @property
+    def bar_ns(self) -> int:
+        """Length of a bar in nanoseconds."""
+        return timeframe_ns(self.timeframe)
+
+    def identity(self) -> dict[str, str]:
+        """What of this enters the digest: the zone does not, since times are UTC by now."""
+        return {
+            "timeframe": self.timeframe,
+            "label": self.label,
+            "calendar": self.calendar,
+            "adjustment": self.adjustment,
+        }
+
+
+@dataclass(frozen=True)
+class Series:
+    """One symbol's rows: ``time`` (T,) int64 ns UTC bar opens, strictly rising; prices and volume (T,) float64.
+
+    ``has_volume`` says whether the source has volume for the symbol at all. It belongs to the symbol, not to a
+    period: which bars can be traded must not depend on where a run ends.
+    """
+
+    time: Times
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    has_volume: bool | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Decide ``has_volume`` where nobody has: slices take it over from the whole series."""
+        if self.has_volume is None:
+            object.__setattr__(self, "has_volume", _any_positive(self.volume))
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def slice(self, first: int, last: int) -> "Series":
+        """Rows ``first`` to ``last`` (exclusive), as views."""
+        rows = (getattr(self, c)[first:last] for c in COLUMNS)
+        return Series(self.time[first:last], *rows, has_volume=self.has_volume)
+
+    def between(self, start: int | None, end: int | None) -> "Series":
+        """Rows whose bar opens in [start, end), nanoseconds; None is unbounded."""
+        first = 0 if start is None else int(np.searchsorted(self.time, start, side="left"))
+        last = len(self) if end is None else int(np.searchsorted(self.time, end, side="left"))
+        return self.slice(first, max(first, last))
+
+    def digest(self, conventions: Conventions) -> str:
+        """SHA-256 of these rows together with what is declared about them."""
+        rows = array_digest([self.time, *(getattr(self, c) for c in COLUMNS)])
+        return sha256_hex(
+            canonical_bytes({"rows": rows, "has_volume": bool(self.has_volume), **conventions.identity()})
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Checked series by symbol, their conventions, and the report of the checks."""
+
+    name: str
+    conventions: Conventions
+    series: Mapping[str, Series]
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def select(self, symbols: Sequence[str]) -> list[Series]:
+        """The series of the symbols, in order. Raises ``DataError`` naming all that are missing."""
+        missing = [s for s in symbols if s not in self.series]
+        if missing:
+            known = sorted(self.series)
+            hint = nearest(missing[0], known)
+            raise DataError(
+                f"dataset '{self.name}' has no symbol {', '.join(missing)}.{hint} It holds: {', '.join(known)}",
+                {"symbols": missing, "known": known},
+            )
+        return [self.series[s] for s in symbols]
+
+    def digest(self) -> str:
+        """SHA-256 over every symbol's digest: the identity of a dataset version."""
+        return sha256_hex(canonical_bytes({s: v.digest(self.conventions) for s, v in sorted(self.series.items())}))
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The bars of a run. ``time`` and ``close_time`` (T,) int64 ns; prices and volume (T, N) float64.
+
+    ``tradable`` (T, N): a fill may happen in that bar. A bar of zero volume is not tradable where the symbol
+    has volume at all (semantics section 4).
+    """
+
+    symbols: tuple[str, ...]
+    conventions: Conventions
+    time: Times
+    close_time: Times
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    tradable: Bools
+
+    @classmethod
+    def of(cls, symbol: str, series: Series, conventions: Conventions) -> "Bars":
+        """The bars of one symbol, as (T, 1) views of its series."""
+        tradable = series.volume > 0.0 if series.has_volume else np.ones(len(series), dtype=np.bool_)
+        return cls(
+            symbols=(symbol,),
+            conventions=conventions,
+            time=series.time,
+            close_time=series.time + conventions.bar_ns,
+            **{c: _read_only(getattr(series, c)).reshape(-1, 1) for c in COLUMNS},
+            tradable=_read_only(tradable).reshape(-1, 1),
+        )
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def column(self, name: str) -> Floats:
+        """(T, N) of ``open``, ``high``, ``low``, ``close`` or ``volume``."""
+        values: Floats = getattr(self, name)
+        return values
+
+
+def _any_positive(volume: Floats) -> bool:
+    """Whether any value is above 0; looks at a piece at a time, and mostly at one."""
+    return any(bool((volume[i : i + PIECE] > 0.0).any()) for i in range(0, len(volume), PIECE))
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A plain read-only view. Mapped and fresh arrays look alike to a kernel, which compiles once for both."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,7 @@
+"""From targets to orders, fills, an account and trades."""
+
+from engine.execution.fills import simulate
+from engine.execution.rules import Commission, Execution
+from engine.execution.trades import round_trips
+
+__all__ = ["Commission", "Execution", "round_trips", "simulate"]

@@ -1,0 +1,30 @@
+"""How a numba kernel is declared: one decorator, so that every kernel has the same options.
+
+``nogil`` lets a thread executor work while a kernel runs; ``cache`` keeps compiled code between processes.
+No fast-math: sums are done in the order they are written, so equal inputs give equal bytes.
+
+The cache watches only the file a kernel stands in. After a change to a kernel that is called from another
+file, delete ``__pycache__/*.nb?`` of the caller, or it goes on with the old callee.
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar, cast
+
+from numba import njit
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Kernel(Protocol[P, R_co]):
+    """A compiled function. ``py_func`` is the same function before compilation."""
+
+    @property
+    def py_func(self) -> Callable[P, R_co]: ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+def kernel(function: Callable[P, R_co]) -> Kernel[P, R_co]:
+    """Compile a pure function on arrays and scalars with numba, releasing the GIL while it runs."""
+    return cast(Kernel[P, R_co], njit(nogil=True, cache=True)(function))

@@ -1,0 +1,74 @@
+"""Trade and activity metrics, from round trips, fills and the ledger.
+
+Sums are exact before the one rounding at the end (``math.fsum``), so they do not depend on the order in which
+symbols are listed.
+"""
+
+import math
+
+import numpy as np
+
+from engine.results import Fills, Ledger, Metric, Trades
+from engine.types import Floats
+
+_NONE_CLOSED = "there is no closed trade"
+
+
+def exact_sum(values: Floats) -> float:
+    """Correctly rounded sum of (K,) in any order; 0 for none."""
+    return math.fsum(values.tolist())
+
+
+def trade_count(trades: Trades) -> Metric:
+    """Round trips, closed and open."""
+    return Metric(float(len(trades)), "count")
+
+
+def closed_trades(trades: Trades) -> Metric:
+    """Round trips that have ended."""
+    return Metric(float(np.count_nonzero(trades.closed)), "count")
+
+
+def win_rate(trades: Trades) -> Metric:
+    """Closed trades with ``pnl_net > 0`` over all closed trades; break-even is no win, but it is counted."""
+    pnl = trades.pnl_net[trades.closed]
+    if len(pnl) == 0:
+        return Metric(None, "fraction", _NONE_CLOSED)
+    return Metric(float(np.count_nonzero(pnl > 0.0)) / len(pnl), "fraction")
+
+
+def profit_factor(trades: Trades) -> Metric:
+    """Net profit of the winning closed trades over the net loss of the losing ones, both in currency."""
+    pnl = trades.pnl_net[trades.closed]
+    if len(pnl) == 0:
+        return Metric(None, "ratio", _NONE_CLOSED)
+    loss = -exact_sum(pnl[pnl < 0.0])
+    if loss == 0.0:
+        return Metric(None, "ratio", "there is no losing trade")
+    return Metric(exact_sum(pnl[pnl > 0.0]) / loss, "ratio")
+
+
+def exposure(quantity: Floats) -> Metric:
+    """Share of bars with any position at the close; ``quantity`` (T, N)."""
+    if len(quantity) == 0:
+        return Metric(None, "fraction", "there are no bars")
+    held = np.count_nonzero(np.any(quantity != 0.0, axis=1))
+    return Metric(float(held) / len(quantity), "fraction")
+
+
+def turnover(ledger: Ledger) -> Metric:
+    """Two-sided turnover of the run: ``sum |quantity * price| / equity`` over fills.
+
+    Equity is that at the close of the bar before the fill, the initial capital for bar 0. A full change of
+    position from one asset to another is 2. Null where such an equity is at or below zero.
+    """
+    base = _equity_before(ledger.fills, ledger)
+    if len(base) and float(base.min()) <= 0.0:
+        return Metric(None, "ratio", "a fill follows equity at or below zero")
+    fills = ledger.fills
+    return Metric(exact_sum(np.abs(fills.quantity * fills.price) / base), "ratio")
+
+
+def _equity_before(fills: Fills, ledger: Ledger) -> Floats:
+    before: Floats = np.where(fills.bar == 0, ledger.initial_capital, ledger.equity[fills.bar - 1])
+    return before

@@ -1,0 +1,235 @@
+"""The life of a run, from rows to doubt. The only module that knows every stage.
+
+::
+
+    1 data        dataset -> Bars         the rows of the period, and what is odd about them
+    2 features    Bars -> FeatureMatrix   computed on bars 0..t, then lagged (features.base)
+    3 strategy    -> Signals              in [-1, 1], 0 before warm-up is over
+    4 sizing      -> Targets              weights, and the bars on which an order leaves
+    5 execution   -> Ledger, Trades       fills at t + fill_lag, costs, the account (execution.fills)
+    6 metrics     -> Metrics              daily by the calendar; null with a reason where undefined
+    7 validation  -> Reports              how much of it could be luck
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from engine import tables
+from engine.config import SCHEMA, SEMANTICS, RunConfig, parse_config, run_id
+from engine.data import sessions
+from engine.data.bars import Bars, Dataset
+from engine.data.checks import describe_rows
+from engine.execution import round_trips, simulate
+from engine.features import feature_matrix
+from engine.hooks import Hooks, NoHooks, Stage, within
+from engine.metrics.annualise import curve
+from engine.metrics.core import core_metrics
+from engine.portfolio import targets
+from engine.results import Ledger, Metric, Outcome, Reason, Signals, Targets, Trades
+from engine.strategies import signals
+from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Floats
+from engine.validation.base import Report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHORT_PERIOD_DAYS = 365.25
+CURVE_POINTS = 100
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything a run produced. ``frame(name)`` gives a table as pandas for a notebook."""
+
+    config: RunConfig
+    hash: str
+    digests: Mapping[str, str]
+    bars: Bars
+    signals: Signals
+    targets: Targets
+    ledger: Ledger
+    trades: Trades
+    metrics: Mapping[str, Metric]
+    validation: tuple[Report, ...]
+    data_report: Mapping[str, Any]
+    assumptions: tuple[str, ...]
+    warnings: tuple[Mapping[str, str], ...]
+
+    @property
+    def run_id(self) -> str:
+        """The first 32 hex digits of the hash."""
+        return run_id(self.hash)
+
+    @cached_property
+    def tables(self) -> Mapping[str, pl.DataFrame]:
+        """``equity``, ``trades``, ``fills`` and ``orders`` as polars frames."""
+        return {
+            "equity": tables.equity_table(self.bars, self.ledger),
+            "trades": tables.trades_table(self.bars, self.ledger, self.signals, self.trades),
+            "fills": tables.fills_table(self.bars, self.ledger),
+            "orders": tables.orders_table(self.bars, self.ledger),
+        }
+
+    def frame(self, name: str) -> "pd.DataFrame":
+        """One of the tables as a pandas frame; times are aware, in UTC."""
+        import pandas as pd  # noqa: PLC0415 - a second of start-up that only notebooks need
+
+        columns = {c.name: pd.Series(c.to_numpy()) for c in self.tables[name]}
+        aware = {n: s.dt.tz_localize("UTC") for n, s in columns.items() if s.dtype.kind == "M"}
+        return pd.DataFrame(columns | aware)
+
+    @property
+    def funnel(self) -> dict[str, Any]:
+        """Decisions -> orders -> fills, with the reasons where orders were lost."""
+        orders = self.ledger.orders
+        lost = orders.reason[orders.outcome == Outcome.UNFILLED]
+        return {
+            "decisions": int(np.count_nonzero(self.targets.decides)),
+            "orders": len(orders),
+            "filled": int(np.count_nonzero(orders.outcome == Outcome.FILLED)),
+            "scaled": int(np.count_nonzero((orders.outcome == Outcome.FILLED) & (orders.scale < 1.0))),
+            "unfilled": {r.name: int(np.count_nonzero(lost == r)) for r in Reason if np.any(lost == r)},
+            "fills": len(self.ledger.fills),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Identity, period, main metrics, assumptions, warnings, funnel, validation in short."""
+        return {
+            "run_id": self.run_id,
+            "hash": self.hash,
+            "schema": SCHEMA,
+            "semantics": SEMANTICS,
+            "dataset": self.config.dataset,
+            "symbols": list(self.config.symbols),
+            "strategy": self.config.strategy.name,
+            "period": {k: self.data_report["symbols"][self.bars.symbols[0]][k] for k in ("start", "end", "rows")},
+            "metrics": tables.main_metrics(dict(self.metrics)),
+            "assumptions": list(self.assumptions),
+            "warnings": [dict(w) for w in self.warnings],
+            "funnel": self.funnel,
+            "validation": {r.name: {"statistic": r.statistic, "p_value": r.p_value} for r in self.validation},
+        }
+
+
+def run(config: RunConfig | Mapping[str, Any], data: Dataset, hooks: Hooks | None = None) -> Result:
+    """Run a backtest.
+
+    ``config`` is a RunConfig or the plain values of one; ``data`` a dataset that holds its symbols. Raises
+    ``ConfigError``, ``DataError``, and whatever ``hooks`` raise to stop it.
+    """
+    hooks = hooks or NoHooks()
+    config = config if isinstance(config, RunConfig) else parse_config(config)
+    config = config.resolve(data)
+    rules = config.execution
+    with within(hooks, Stage.DATA):
+        symbol = config.symbols[0]
+        series = config.window.rows(data.select([symbol])[0])
+        digests = {symbol: series.digest(data.conventions)}
+        bars = Bars.of(symbol, series, data.conventions)
+        rows_report = describe_rows(series, data.conventions)
+    with within(hooks, Stage.FEATURES):
+        features = feature_matrix(bars, config.strategy.features(), rules.feature_lag)
+    with within(hooks, Stage.STRATEGY):
+        signal = signals(config.strategy, features)
+    with within(hooks, Stage.SIZING):
+        target = targets(config.risk, signal, allow_short=rules.allow_short)
+    with within(hooks, Stage.EXECUTION):
+        ledger = simulate(bars, target, rules, config.initial_capital)
+        trades = round_trips(ledger, bars)
+        hooks.event("equity", partial_curve(bars, ledger))
+    with within(hooks, Stage.METRICS):
+        metrics = measure(bars, ledger, trades)
+        hooks.event("metrics", tables.main_metrics(metrics))
+    with within(hooks, Stage.VALIDATION):
+        reports = validate(config, bars, ledger, hooks)
+    warnings = warn(bars, ledger, signal)
+    for warning in warnings:
+        hooks.event("warning", warning)
+    return Result(
+        config=config,
+        hash=config.identity(digests),
+        digests=digests,
+        bars=bars,
+        signals=signal,
+        targets=target,
+        ledger=ledger,
+        trades=trades,
+        metrics=metrics,
+        validation=reports,
+        data_report={"symbols": {symbol: rows_report}},
+        assumptions=assumptions(config, data),
+        warnings=warnings,
+    )
+
+
+def measure(bars: Bars, ledger: Ledger, trades: Trades) -> dict[str, Metric]:
+    """The core metrics: ratios from daily closes by the calendar, drawdown from every bar."""
+    days = sessions.days(bars.time, bars.conventions)
+    daily = curve(
+        days,
+        bars.close_time,
+        ledger.equity,
+        ledger.initial_capital,
+        sessions.annual_days(bars.conventions.calendar),
+    )
+    return core_metrics(daily, ledger, trades, np.concatenate((bars.time[:1], bars.close_time)))
+
+
+def validate(config: RunConfig, bars: Bars, ledger: Ledger, hooks: Hooks) -> tuple[Report, ...]:
+    """The validators the configuration asks for. Weights and returns run from open to open, as positions do."""
+    test = config.validation.permutation
+    if test is None:
+        return ()
+    opens = bars.open[:, 0]
+    after = np.append(opens[1:], bars.close[-1, 0])
+    alive = ledger.equity > 0.0
+    weights: Floats = np.divide(ledger.values[:, 0], ledger.equity, out=np.zeros(len(bars)), where=alive)
+    return (test.evaluate(weights, after / opens - 1.0, config.seed, hooks),)
+
+
+def warn(bars: Bars, ledger: Ledger, signal: Signals) -> tuple[dict[str, str], ...]:
+    """What a reader must know before believing the numbers."""
+    found = []
+    if len(ledger.fills) == 0:
+        why = "the signal never changed" if len(ledger.orders) == 0 else "no order met a tradable bar in time"
+        if signal.warmup >= len(bars):
+            why = f"the strategy needs {signal.warmup} bars of warm-up and the period has {len(bars)}"
+        found.append({"code": "NO_FILLS", "message": f"nothing was traded: {why}"})
+    if ledger.ruined_bar >= 0:
+        found.append(
+            {"code": "RUIN", "message": f"equity was at or below zero at bar {ledger.ruined_bar}; all was closed"}
+        )
+    days = (bars.close_time[-1] - bars.time[0]) / NANOSECONDS_PER_DAY
+    if days < SHORT_PERIOD_DAYS:
+        found.append(
+            {"code": "SHORT_PERIOD", "message": f"{days:.1f} days are less than a year: annual figures say little"}
+        )
+    return tuple(found)
+
+
+def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
+    """What the numbers rest on, in sentences."""
+    rules = config.execution
+    lines = [
+        f"feature_lag {rules.feature_lag}: a decision at bar t sees features of bar t-{rules.feature_lag}",
+        f"fill_lag {rules.fill_lag}: a decision at bar t fills at the open of bar t+{rules.fill_lag} or later",
+        f"slippage {rules.slippage_bps:g} bps and commission {rules.commission.bps:g} bps on every fill",
+        "shorts borrow without cost and idle cash earns nothing",
+        f"prices are adjusted for: {data.conventions.adjustment}",
+    ]
+    lines += [f"{a['field']} {a['value']} assumed: {a['reason']}" for a in data.report.get("assumed", ())]
+    if data.report.get("synthetic"):
+        lines.append("the market is synthetic: the result says nothing about any real one")
+    return tuple(lines)
+
+
+def partial_curve(bars: Bars, ledger: Ledger) -> dict[str, Any]:
+    """At most 100 evenly spaced points of the equity curve: ``[seconds since 1970, equity]``."""
+    at = np.unique(np.linspace(0, len(bars) - 1, min(CURVE_POINTS, len(bars))).astype(np.int64))
+    seconds = bars.close_time[at] // NANOSECONDS_PER_SECOND
+    return {"points": [[int(s), float(e)] for s, e in zip(seconds, ledger.equity[at], strict=True)]}

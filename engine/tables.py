@@ -1,0 +1,180 @@
+"""The tables a run leaves: rows as data frames, with the columns of the artifact contract.
+
+Undefined is null, never NaN. Times: a fill at the open has its bar's open time; equity and decisions have the
+bar's close time.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from engine.data.bars import Bars
+from engine.results import Cause, Ledger, Leg, Metric, Outcome, Reason, Signals, Trades
+from engine.types import Bools, Floats, Ints, Times
+
+STAMP = pl.Datetime("ns", "UTC")
+PERCENT = 100.0
+
+
+def equity_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
+    """One row a bar, at its close. Exposures are fractions of equity, null where equity is not above 0."""
+    equity = ledger.equity
+    previous = np.concatenate(([ledger.initial_capital], equity[:-1]))
+    peak = np.maximum(np.maximum.accumulate(equity), ledger.initial_capital)
+    values = ledger.values
+    return pl.DataFrame(
+        {
+            "timestamp": _times(bars.close_time),
+            "equity": equity,
+            "cash": ledger.cash,
+            "positions_value": values.sum(axis=1),
+            "gross_exposure": _ratio(np.abs(values).sum(axis=1), equity),
+            "net_exposure": _ratio(values.sum(axis=1), equity),
+            "drawdown": equity / peak - 1.0,
+            "returns": _ratio(equity - previous, previous),
+            "n_positions": np.count_nonzero(ledger.quantity, axis=1),
+        }
+    )
+
+
+def trades_table(bars: Bars, ledger: Ledger, signals: Signals, trades: Trades) -> pl.DataFrame:
+    """One row a round trip. ``return_pct``, ``mfe_pct`` and ``mae_pct`` are percent of the entry notional."""
+    count = len(trades)
+    notional = trades.quantity * trades.entry_price
+    closed = trades.closed
+    orders = ledger.orders
+    causes = orders.cause[trades.exit_order] if len(orders) else trades.exit_order
+    return pl.DataFrame(
+        {
+            "trade_id": np.arange(1, count + 1),
+            "symbol": _symbols(bars, trades.asset),
+            "side": _names(trades.side, {1: "long", -1: "short"}),
+            "status": _names(closed.astype(np.int64), {1: "closed", 0: "open"}),
+            "entry_time": _times(bars.time[trades.entry_bar]),
+            "entry_price": trades.entry_price,
+            "exit_time": _times(bars.time[trades.exit_bar], closed),
+            "exit_price": _floats(trades.exit_price, closed),
+            "quantity": trades.quantity,
+            "entry_commission": trades.entry_commission,
+            "exit_commission": trades.exit_commission,
+            "entry_slippage": trades.entry_slippage,
+            "exit_slippage": trades.exit_slippage,
+            "borrow_cost": np.zeros(count),
+            "pnl_gross": trades.pnl_gross,
+            "pnl_net": trades.pnl_net,
+            "return_pct": PERCENT * trades.pnl_net / notional,
+            "bars_held": np.where(closed, trades.exit_bar, len(bars) - 1) - trades.entry_bar,
+            "exit_reason": _names(np.where(closed, causes, -1), {int(c): c.name.lower() for c in Cause}),
+            "entry_signal": _signal_at(orders.decided_bar, trades.entry_order, signals, trades.asset),
+            "exit_signal": _floats(_signal_at(orders.decided_bar, trades.exit_order, signals, trades.asset), closed),
+            "stop_level": _nulls(count),
+            "target_level": _nulls(count),
+            "mfe": trades.mfe,
+            "mae": trades.mae,
+            "mfe_pct": PERCENT * trades.mfe / notional,
+            "mae_pct": PERCENT * trades.mae / notional,
+            "correlation_adjusted": np.zeros(count, dtype=np.bool_),
+            "correlation_partner": pl.Series(values=[None] * count, dtype=pl.String),
+        }
+    )
+
+
+def fills_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
+    """One row a leg, in time order. ``quantity`` is absolute; ``side`` is buy or sell."""
+    fills = ledger.fills
+    causes = ledger.orders.cause[fills.order] if len(fills) else fills.order
+    return pl.DataFrame(
+        {
+            "fill_id": np.arange(1, len(fills) + 1),
+            "order_id": fills.order + 1,
+            "time": _times(bars.time[fills.bar]),
+            "symbol": _symbols(bars, fills.asset),
+            "side": _sides(fills.quantity),
+            "leg": _names(fills.leg, {int(leg): leg.name.lower() for leg in Leg}),
+            "quantity": np.abs(fills.quantity),
+            "price": fills.price,
+            "commission": fills.commission,
+            "slippage": fills.slippage,
+            "reason": _names(causes, {int(c): c.name.lower() for c in Cause}),
+        }
+    )
+
+
+def orders_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
+    """One row an order, by decision. ``reason`` says why it did not fill, ``scale_reason`` why it filled smaller."""
+    orders = ledger.orders
+    filled = orders.outcome == Outcome.FILLED
+    reasons = {int(r): r.name for r in Reason if r is not Reason.NONE}
+    scaled = filled & (orders.scale < 1.0)
+    return pl.DataFrame(
+        {
+            "order_id": np.arange(1, len(orders) + 1),
+            "symbol": _symbols(bars, orders.asset),
+            "decided_at": _times(bars.close_time[orders.decided_bar]),
+            "side": _sides(orders.quantity),
+            "target_weight": orders.weight,
+            "quantity": np.abs(orders.quantity),
+            "outcome": _names(orders.outcome, {int(o): o.name for o in Outcome}),
+            "reason": _names(orders.reason, reasons),
+            "filled_at": _times(bars.time[orders.filled_bar], filled),
+            "fill_price": _floats(orders.price, filled),
+            "filled_quantity": np.abs(orders.filled),
+            "commission": orders.commission,
+            "slippage": orders.slippage,
+            "scale": orders.scale,
+            "scale_reason": _names(np.where(scaled, int(Reason.NO_CASH), -1), reasons),
+        }
+    )
+
+
+def main_metrics(metrics: dict[str, Metric]) -> dict[str, float | None]:
+    """Values by name, for lists and summaries."""
+    return {name: metric.value for name, metric in metrics.items()}
+
+
+def _times(values: Times, defined: Bools | None = None) -> pl.Series:
+    series = pl.Series(values=values, dtype=pl.Int64)
+    return _mask(series, defined).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+
+
+def _floats(values: Floats, defined: Bools) -> pl.Series:
+    return _mask(pl.Series(values=values, dtype=pl.Float64), defined)
+
+
+def _mask(series: pl.Series, defined: Bools | None) -> pl.Series:
+    return series if defined is None else series.scatter(np.flatnonzero(~defined), None)
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> pl.Series:
+    defined = denominator > 0.0
+    values = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=defined)
+    return _floats(values, defined)
+
+
+def _nulls(count: int) -> pl.Series:
+    return pl.Series(values=[None] * count, dtype=pl.Float64)
+
+
+def _names(codes: Ints, names: dict[int, str]) -> pl.Series:
+    """Codes as text; a code without a name is null."""
+    return pl.Series(values=codes, dtype=pl.Int64).replace_strict(
+        list(names), list(names.values()), default=None, return_dtype=pl.String
+    )
+
+
+def _sides(quantity: Floats) -> pl.Series:
+    return _names((quantity > 0.0).astype(np.int64), {1: "buy", 0: "sell"})
+
+
+def _symbols(bars: Bars, asset: Ints) -> pl.Series:
+    return _names(asset, dict(enumerate(bars.symbols)))
+
+
+def _signal_at(decided: Ints, order: Ints, signals: Signals, asset: Ints) -> Floats:
+    values: npt.NDArray[np.float64] = signals.values[decided[order], asset] if len(decided) else np.zeros(len(order))
+    return values
+
+
+TABLES: Sequence[str] = ("equity", "trades", "fills", "orders")

@@ -1,0 +1,96 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.metrics.drawdown import (
+    deepest,
+    deepest_plain,
+    drawdown_kernel,
+    drawdown_plain,
+    drawdowns,
+    longest,
+    longest_plain,
+    max_drawdown,
+    max_drawdown_bars,
+    max_drawdown_duration,
+)
+from engine.results import Metric
+from engine.types import NANOSECONDS_PER_DAY, Floats, Times
+
+
+def days(count: int) -> Times:
+    return np.arange(count) * NANOSECONDS_PER_DAY
+
+
+def walk(seed: int, count: int) -> Floats:
+    steps = np.random.default_rng(seed).normal(0.0, 0.02, count)
+    return np.asarray(100.0 * np.exp(np.cumsum(steps)))
+
+
+def test_by_hand() -> None:
+    equity = np.array([100.0, 120.0, 90.0, 120.0, 60.0, 130.0])
+    np.testing.assert_allclose(drawdowns(equity), [0.0, 0.0, -0.25, 0.0, -0.5, 0.0])
+    assert max_drawdown(equity) == Metric(-0.5, "fraction")
+    assert max_drawdown_duration(equity, days(6)) == Metric(2.0, "days")
+    assert max_drawdown_bars(equity) == Metric(2.0, "bars")
+
+
+def test_a_loss_on_the_first_bar_is_a_drawdown() -> None:
+    assert max_drawdown(np.array([100.0, 90.0])).value == pytest.approx(-0.1)
+    assert max_drawdown_duration(np.array([100.0, 90.0]), days(2)).value == 1.0
+
+
+def test_an_open_episode_counts_to_the_end() -> None:
+    equity = np.array([100.0, 90.0, 100.0, 110.0, 105.0, 104.0, 103.0])
+    assert max_drawdown_duration(equity, days(7)).value == 3.0
+
+
+def test_duration_goes_by_the_clock() -> None:
+    equity = np.array([100.0, 90.0, 100.0, 99.0, 98.0, 101.0])
+    times = np.array([0, 5, 10, 11, 12, 13]) * NANOSECONDS_PER_DAY
+    assert max_drawdown_duration(equity, times).value == 10.0
+    assert max_drawdown_bars(equity).value == 3.0
+
+
+def test_equity_that_never_falls_has_no_drawdown() -> None:
+    for equity in (np.full(5, 100.0), np.arange(100.0, 105.0)):
+        assert max_drawdown(equity).value == 0.0
+        assert max_drawdown_duration(equity, days(5)).value == 0.0
+
+
+def test_below_zero_is_a_fall_by_more_than_everything() -> None:
+    assert max_drawdown(np.array([100.0, -20.0])).value == pytest.approx(-1.2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_kernels_equal_their_twins_and_pandas(seed: int) -> None:
+    equity = np.round(walk(seed, 200 + seed), 0)  # whole numbers make returns to the same height common
+    times = np.cumsum(np.random.default_rng(seed).integers(1, 9, len(equity)))
+    np.testing.assert_array_equal(drawdown_kernel(equity), drawdown_plain(equity))
+    assert deepest(equity) == deepest_plain(equity)
+    assert longest(equity, times) == longest_plain(equity, times)
+    series = pd.Series(equity)
+    np.testing.assert_allclose(drawdowns(equity), series / series.cummax() - 1.0, atol=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_duration_against_a_search_over_all_pairs(seed: int) -> None:
+    equity = np.round(walk(seed, 40), 0)
+    best = 0
+    for i in range(len(equity)):
+        if equity[i] == equity[: i + 1].max():
+            after = equity[i + 1 :]
+            back = np.flatnonzero(after >= equity[i])
+            end = i + 1 + int(back[0]) if len(back) else len(equity) - 1
+            if end > i and float(equity[i + 1 : end + 1].min()) < equity[i]:
+                best = max(best, end - i)
+    assert max_drawdown_bars(equity).value == best
+
+
+def test_no_bars_and_no_capital() -> None:
+    only = np.array([100.0])
+    assert max_drawdown(only).reason == "there are no bars"
+    assert max_drawdown_duration(only, days(1)).reason == "there are no bars"
+    assert max_drawdown_bars(only).reason == "there are no bars"
+    with pytest.raises(ValueError, match="above zero"):
+        drawdowns(np.array([0.0, 1.0]))

@@ -1,0 +1,102 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.metrics.trades import closed_trades, exposure, profit_factor, trade_count, turnover, win_rate
+from engine.results import Fills, Ledger, Metric, Orders, Trades
+
+
+def make_trades(pnl: Sequence[float], exit_bar: Sequence[int]) -> Trades:
+    """Round trips of which only net P&L and exit bar say something (-1: open)."""
+    count = len(pnl)
+    zeros: Any = np.zeros(count)
+    ints: Any = np.zeros(count, dtype=np.int64)
+    return Trades(
+        **dict.fromkeys(("asset", "side", "entry_order", "exit_order", "entry_bar"), ints),
+        **dict.fromkeys(("entry_price", "exit_price", "quantity", "pnl_gross", "mfe", "mae"), zeros),
+        **dict.fromkeys(("entry_commission", "exit_commission", "entry_slippage", "exit_slippage"), zeros),
+        exit_bar=np.array(exit_bar, dtype=np.int64),
+        pnl_net=np.array(pnl, dtype=np.float64),
+    )
+
+
+def make_ledger(
+    equity: Sequence[float],
+    fills: Sequence[tuple[int, float, float]] = (),
+    quantity: Sequence[float] | None = None,
+    capital: float = 100.0,
+) -> Ledger:
+    """A ledger of one asset; ``fills`` are (bar, quantity, price), each at costs of 1 and 0.5."""
+    bars, count = len(equity), len(fills)
+    zeros: Any = np.zeros(count)
+    ints: Any = np.zeros(count, dtype=np.int64)
+    held = np.zeros(bars) if quantity is None else np.array(quantity, dtype=np.float64)
+    whole = ("asset", "decided_bar", "cause", "outcome", "reason", "filled_bar")
+    real = ("weight", "quantity", "price", "filled", "commission", "slippage", "scale")
+    return Ledger(
+        initial_capital=capital,
+        cash=np.zeros(bars),
+        equity=np.array(equity, dtype=np.float64),
+        quantity=held.reshape(bars, 1),
+        mark=np.ones((bars, 1)),
+        orders=Orders(**dict.fromkeys(whole, ints), **dict.fromkeys(real, zeros)),
+        fills=Fills(
+            order=ints,
+            asset=ints,
+            bar=np.array([f[0] for f in fills], dtype=np.int64),
+            leg=ints,
+            position=zeros,
+            quantity=np.array([f[1] for f in fills], dtype=np.float64),
+            price=np.array([f[2] for f in fills], dtype=np.float64),
+            commission=np.full(count, 1.0),
+            slippage=np.full(count, 0.5),
+        ),
+        ruined_bar=-1,
+    )
+
+
+def test_break_even_is_no_win_but_is_counted() -> None:
+    trades = make_trades([10.0, 0.0, -4.0, -1.0, 99.0], [1, 2, 3, 4, -1])
+    assert win_rate(trades) == Metric(0.25, "fraction")
+    assert profit_factor(trades) == Metric(2.0, "ratio")
+    assert trade_count(trades) == Metric(5.0, "count")
+    assert closed_trades(trades) == Metric(4.0, "count")
+
+
+@pytest.mark.parametrize("trades", [make_trades([], []), make_trades([5.0], [-1])])
+def test_without_a_closed_trade_there_is_no_rate(trades: Trades) -> None:
+    assert win_rate(trades) == Metric(None, "fraction", "there is no closed trade")
+    assert profit_factor(trades) == Metric(None, "ratio", "there is no closed trade")
+
+
+def test_profit_factor_needs_a_losing_trade() -> None:
+    assert profit_factor(make_trades([5.0, 0.0], [1, 2])).reason == "there is no losing trade"
+    assert profit_factor(make_trades([-5.0], [1])).value == 0.0
+
+
+def test_profit_factor_does_not_depend_on_order() -> None:
+    pnl = np.random.default_rng(3).normal(0.0, 1e6, 1001)
+    mixed = np.random.default_rng(4).permutation(pnl)
+    exits = list(range(1001))
+    assert profit_factor(make_trades(list(pnl), exits)) == profit_factor(make_trades(list(mixed), exits))
+
+
+def test_exposure_counts_bars_with_any_position() -> None:
+    quantity = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, -1.0], [0.0, -1.0], [0.0, 0.0]])
+    assert exposure(quantity) == Metric(0.6, "fraction")
+    assert exposure(np.empty((0, 2))).reason == "there are no bars"
+
+
+def test_turnover_is_two_sided_over_the_equity_before_by_hand() -> None:
+    ledger = make_ledger([200.0, 400.0, 50.0], fills=[(0, 2.0, 50.0), (1, -1.0, 100.0), (2, -1.0, 100.0)])
+    assert turnover(ledger) == Metric(1.0 + 0.5 + 0.25, "ratio")
+
+
+def test_turnover_after_ruin_is_undefined_and_without_fills_zero() -> None:
+    ruined = make_ledger([100.0, -5.0, -5.0], fills=[(2, -1.0, 10.0)])
+    assert turnover(ruined).reason == "a fill follows equity at or below zero"
+    assert turnover(make_ledger([100.0, 90.0])) == Metric(0.0, "ratio")
+    assert turnover(replace(ruined, ruined_bar=1)).value is None

@@ -1,0 +1,342 @@
+import pickle
+from typing import Any
+
+import pytest
+
+import engine
+from engine.config import RunConfig, parse_config
+from engine.errors import ConfigError, DataError, FieldError
+from engine.pipeline import Result
+from tests.engine.test_pipeline import config, dataset, gappy
+
+DIGESTS = {"A": "0" * 64}
+DATA = dataset(A=gappy(1), B=gappy(2))
+
+
+def identity(**changes: Any) -> str:
+    return parse_config(config(**changes)).resolve(DATA).identity(DIGESTS)
+
+
+def refusal(**changes: Any) -> FieldError:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(config(**changes))
+    assert len(caught.value.fields) == 1
+    return caught.value.fields[0]
+
+
+def dual_sma(**params: Any) -> dict[str, Any]:
+    return {"name": "dual_sma", "params": params}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"seed": 20}, {"seed": 20.0}),
+        ({"strategy": dual_sma(fast=20)}, {"strategy": dual_sma(fast=20.0)}),
+        ({"initial_capital": 5}, {"initial_capital": 5.0}),
+        ({"strategy": dual_sma(fast=3, slow=9)}, {"strategy": dual_sma(slow=9, fast=3)}),
+        ({"strategy": {"name": "dual_sma"}}, {"strategy": dual_sma(fast=20, slow=50)}),
+        ({}, {"execution": {}, "risk": {"name": "fixed_fraction"}, "validation": {}, "start": None}),
+        ({}, {"execution": {"slippage_bps": 1, "commission": {"bps": 5}}, "seed": 42, "portion": 1}),
+        ({"execution": {"slippage_bps": 0.0}}, {"execution": {"slippage_bps": -0.0}}),
+        ({"start": "2020-01-01T02:00:00+02:00"}, {"start": "2020-01-01T00:00:00Z"}),
+        ({"start": "2020-01-01T00:00:00.000Z"}, {"start": "2020-01-01T00:00:00Z"}),
+        ({}, {"timeframe": "1h"}),
+    ],
+)
+def test_equal_configurations_have_one_hash(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert identity(**one) == identity(**other)
+
+
+def test_a_resolved_configuration_fed_back_has_the_same_hash() -> None:
+    start = "2020-01-01T00:00:00.5+02:00"
+    first = parse_config(config(start=start, fraction=1, validation={"permutation": {}})).resolve(DATA)
+    again = parse_config(first.plain()).resolve(DATA)
+    assert again == first
+    assert again.plain() == first.plain()
+    assert again.identity(DIGESTS) == first.identity(DIGESTS)
+    assert first.plain()["start"] == "2019-12-31T22:00:00.500000Z"
+
+
+def test_key_order_does_not_matter() -> None:
+    turned = dict(reversed(config().items()))
+    assert parse_config(turned).identity(DIGESTS) == parse_config(config()).identity(DIGESTS)
+
+
+def test_the_rows_are_part_of_the_identity() -> None:
+    parsed = parse_config(config())
+    assert parsed.identity(DIGESTS) != parsed.identity({"A": "1" * 64})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "20", None, [20], 10**400])
+@pytest.mark.parametrize("field", ["initial_capital", "seed"])
+def test_only_finite_numbers_are_numbers(field: str, value: Any) -> None:
+    assert refusal(**{field: value}).pointer == f"/{field}"
+
+
+def test_a_fraction_is_no_whole_number() -> None:
+    assert refusal(seed=20.5).pointer == "/seed"
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("2020-01-01T00:00:00", "missing_offset"),
+        ("2020-01-01", "missing_offset"),
+        (1_577_836_800, "invalid_time"),
+        (1.5, "invalid_time"),
+        (True, "invalid_time"),
+        ("1577836800", "invalid_time"),
+        ("2020-W01-1T00:00:00Z", "invalid_time"),
+        ("20200101T000000Z", "invalid_time"),
+        ("2020-02-30T00:00:00Z", "invalid_time"),
+        ("2020-01-01T00:00:00.123456789Z", "invalid_time"),
+        ("0001-01-01T00:00:00+02:00", "invalid_time"),
+        ("9999-12-31T23:59:59-02:00", "invalid_time"),
+    ],
+)
+def test_a_time_is_rfc_3339_with_an_offset(value: Any, code: str) -> None:
+    error = refusal(start=value)
+    assert (error.pointer, error.code) == ("/start", code)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "nearest"),
+    [
+        ({"exection": {}}, "/exection", "execution"),
+        ({"strategy": dual_sma(fasst=3)}, "/strategy/params/fasst", "fast"),
+        ({"strategy": {"name": "dual_sma", "parms": {}}}, "/strategy/parms", "params"),
+        ({"execution": {"slippage_bp": 1}}, "/execution/slippage_bp", "slippage_bps"),
+        ({"execution": {"commission": {"bp": 1}}}, "/execution/commission/bp", "bps"),
+        ({"risk": {"name": "fixed_fraction", "params": {"fractoin": 1}}}, "/risk/params/fractoin", "fraction"),
+        ({"validation": {"permutations": {}}}, "/validation/permutations", "permutation"),
+        ({"validation": {"permutation": {"metod": "x"}}}, "/validation/permutation/metod", "method"),
+    ],
+)
+def test_an_unknown_field_gets_a_pointer_and_the_nearest_name(
+    changes: dict[str, Any], pointer: str, nearest: str
+) -> None:
+    error = refusal(**changes)
+    assert (error.pointer, error.code) == (pointer, "unknown_field")
+    assert f"Did you mean '{nearest}'?" in error.message
+    assert nearest in error.allowed
+
+
+def test_an_unknown_field_is_offered_only_what_its_own_strategy_has() -> None:
+    error = refusal(strategy={"name": "buy_and_hold", "params": {"fasst": 3}})
+    assert (error.pointer, error.allowed) == ("/strategy/params/fasst", ())
+
+
+def test_pointers_survive_awkward_names() -> None:
+    assert refusal(**{"a/b~c": 1}).pointer == "/a~1b~0c"
+    assert refusal(strategy={"name": "dual_sma", "dual_sma": 1}).pointer == "/strategy/dual_sma"
+
+
+def test_an_unknown_strategy_lists_the_known() -> None:
+    error = refusal(strategy={"name": "dual_smaa"})
+    assert (error.pointer, error.code) == ("/strategy/name", "unknown_name")
+    assert error.allowed == ("buy_and_hold", "dual_sma")
+    assert "Did you mean 'dual_sma'?" in error.message
+    assert refusal(strategy={}).pointer == "/strategy/name"
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "code"),
+    [
+        ({"strategy": dual_sma(fast=9, slow=9)}, "/strategy/params", "value_error"),
+        ({"execution": {"fill_lag": 0}}, "/execution/fill_lag", "greater_than_equal"),
+        ({"execution": {"allow_short": "false"}}, "/execution/allow_short", "bool_type"),
+        ({"execution": {"allow_short": 0}}, "/execution/allow_short", "bool_type"),
+        ({"execution": {"slippage_bps": -1}}, "/execution/slippage_bps", "greater_than_equal"),
+        (
+            {"start": "2020-01-01T00:00:00Z", "end": "2020-01-01T02:00:00+02:00"},
+            "/start",
+            "empty_period",
+        ),
+        ({"fraction": 0.5, "portion": 3}, "/portion", "portion_out_of_range"),
+        ({"portion": 2}, "/portion", "portion_out_of_range"),
+        ({"fraction": 0.0}, "/fraction", "greater_than"),
+        ({"symbols": []}, "/symbols", "too_short"),
+        ({"symbols": "A"}, "/symbols", "tuple_type"),
+        ({"symbols": ["A\n"]}, "/symbols/0", "string_pattern_mismatch"),
+        (
+            {"strategy": {"name": "buy_and_hold"}, "execution": {"feature_lag": 0}},
+            "/execution/feature_lag",
+            "without_effect",
+        ),
+        (
+            {"strategy": {"name": "buy_and_hold"}, "execution": {"allow_short": False}},
+            "/execution/allow_short",
+            "without_effect",
+        ),
+    ],
+)
+def test_refusals_lead_to_the_field(changes: dict[str, Any], pointer: str, code: str) -> None:
+    error = refusal(**changes)
+    assert (error.pointer, error.code) == (pointer, code)
+
+
+def test_defaults_without_effect_may_be_written_out() -> None:
+    hold = {"name": "buy_and_hold"}
+    written = {"feature_lag": 1, "allow_short": True}
+    assert identity(strategy=hold, execution=written) == identity(strategy=hold)
+
+
+@pytest.mark.parametrize("fraction", [1e-4, 0.1, 0.2, 1 / 3, 0.7, 1.0])
+def test_every_whole_slice_is_there_and_no_more(fraction: float) -> None:
+    last = int(1.0 / fraction + 1e-9)
+    parse_config(config(fraction=fraction, portion=last))
+    with pytest.raises(ConfigError):
+        parse_config(config(fraction=fraction, portion=last + 1))
+
+
+def test_a_tiny_fraction_is_a_value_like_another() -> None:
+    assert parse_config(config(fraction=5e-324)).fraction == 5e-324
+
+
+def test_every_wrong_field_is_reported_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"symbols": [5], "seed": "x", "strategy": {"name": "y"}})
+    assert {f.pointer for f in caught.value.fields} == {"/dataset", "/symbols/0", "/seed", "/strategy/name"}
+
+
+@pytest.mark.parametrize("value", [None, 5, [], "x"])
+def test_a_configuration_is_an_object(value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(value)
+    assert caught.value.fields[0].pointer == ""
+
+
+def test_another_timeframe_names_that_of_the_dataset() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(config(timeframe="15m")).resolve(DATA)
+    (error,) = caught.value.fields
+    assert (error.pointer, error.allowed) == ("/timeframe", ("1h",))
+    assert "1h" in error.message
+
+
+def test_errors_keep_their_details_when_they_cross_processes() -> None:
+    fields = (FieldError("/a", "code", "message", ("x", "y")),)
+    config_error = pickle.loads(pickle.dumps(ConfigError(fields)))
+    assert (config_error.fields, config_error.details) == (fields, ConfigError(fields).details)
+    data_error = pickle.loads(pickle.dumps(DataError("no", {"report": {"symbols": {}}})))
+    assert (str(data_error), data_error.details) == ("no", {"report": {"symbols": {}}})
+
+
+# Every field matters: what one configuration shows under a change of each of its leaves.
+
+BASE: dict[str, Any] = {
+    "dataset": "made",
+    "symbols": ["A"],
+    "fraction": 0.5,
+    "strategy": dual_sma(fast=3, slow=8),
+    "validation": {"permutation": {"n": 20}},
+}
+SINGLE = {
+    "/execution/end_policy",
+    "/execution/fill_price",
+    "/execution/untradable_bar",
+    "/risk/name",
+    "/validation/permutation/method",
+}
+"""These state the rule in force; another value is refused until it is built."""
+
+IDENTITY_ONLY = {"/dataset": "other"}
+REFUSED = {"/timeframe": "15m"}
+CHANGES: dict[str, Any] = {
+    "/symbols": ["B"],
+    "/start": "2020-01-03T00:00:00Z",
+    "/end": "2020-01-09T00:00:00Z",
+    "/fraction": 0.4,
+    "/portion": 2,
+    "/strategy/name": "buy_and_hold",
+    "/strategy/params/fast": 4,
+    "/strategy/params/slow": 9,
+    "/risk/params/fraction": 0.5,
+    "/execution/feature_lag": 0,
+    "/execution/fill_lag": 2,
+    "/execution/size_at": "fill",
+    "/execution/slippage_bps": 2.0,
+    "/execution/commission/bps": 6.0,
+    "/execution/allow_short": False,
+    "/initial_capital": 1000.0,
+    "/validation/permutation/n": 30,
+    "/seed": 43,
+}
+
+
+def leaves(schema: dict[str, Any], definitions: dict[str, Any], pointer: str = "") -> dict[str, list[Any]]:
+    """Every leaf of a JSON schema by pointer, with the schemas it has in the members of unions."""
+    if "$ref" in schema:
+        return leaves(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions, pointer)
+    found: dict[str, list[Any]] = {}
+    if "properties" in schema:
+        parts = [(f"{pointer}/{name}", part) for name, part in schema["properties"].items()]
+    elif "oneOf" in schema or "anyOf" in schema:
+        parts = [(pointer, o) for o in (schema.get("oneOf") or schema["anyOf"]) if o.get("type") != "null"]
+    else:
+        return {} if schema.get("type") == "object" else {pointer: [schema]}
+    for where, part in parts:
+        for leaf, schemas in leaves(part, definitions, where).items():
+            found.setdefault(leaf, []).extend(schemas)
+    return found
+
+
+def all_leaves() -> dict[str, list[Any]]:
+    schema = RunConfig.model_json_schema()
+    return leaves(schema, schema["$defs"])
+
+
+def changed(pointer: str, value: Any) -> dict[str, Any]:
+    """The base with one leaf replaced; of a changed strategy the old parameters go."""
+    values = parse_config(BASE).plain()
+    steps = pointer.split("/")[1:]
+    inner = values
+    for step in steps[:-1]:
+        inner = inner[step]
+    inner[steps[-1]] = value
+    if pointer == "/strategy/name":
+        del inner["params"]
+    return values
+
+
+def shown(result: Result) -> dict[str, Any]:
+    """What a reader sees of a run, without the configuration itself."""
+    reports = [r.as_dict() for r in result.validation]
+    return {
+        "tables": [t.rows() for t in result.tables.values()],
+        "signals": result.signals.values.tolist(),
+        "validation": [{k: r[k] for k in ("p_value", "percentiles", "replicates")} for r in reports],
+    }
+
+
+def test_every_field_is_covered() -> None:
+    assert set(all_leaves()) == SINGLE | set(IDENTITY_ONLY) | set(REFUSED) | set(CHANGES)
+
+
+@pytest.mark.parametrize("pointer", CHANGES)
+def test_every_field_changes_the_result(pointer: str) -> None:
+    before = engine.run(BASE, DATA)
+    after = engine.run(changed(pointer, CHANGES[pointer]), DATA)
+    assert shown(after) != shown(before)
+    assert after.hash != before.hash
+
+
+def test_a_field_changed_to_itself_changes_nothing() -> None:
+    before, again = engine.run(BASE, DATA), engine.run(changed("/seed", 42), DATA)
+    assert (shown(again), again.hash) == (shown(before), before.hash)
+
+
+@pytest.mark.parametrize("pointer", IDENTITY_ONLY)
+def test_the_name_of_the_dataset_is_part_of_the_identity(pointer: str) -> None:
+    after = engine.run(changed(pointer, IDENTITY_ONLY[pointer]), DATA)
+    assert after.hash != engine.run(BASE, DATA).hash
+
+
+@pytest.mark.parametrize("pointer", sorted(SINGLE | set(REFUSED)))
+def test_a_value_that_would_have_no_effect_is_refused(pointer: str) -> None:
+    if pointer in SINGLE:
+        assert all("const" in schema for schema in all_leaves()[pointer])
+    with pytest.raises(ConfigError) as caught:
+        engine.run(changed(pointer, REFUSED.get(pointer, "another")), DATA)
+    assert [f.pointer for f in caught.value.fields] == [pointer]
