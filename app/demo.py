@@ -45,7 +45,8 @@ def run_demo(
     """Start the service, run a backtest through it, and stop it unless it is to be kept."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     log = settings.data_dir / "server.log"
-    server, url = _start(settings, log)
+    with console.status("starting the service; the first start compiles the kernels"):
+        server, url = _start(settings, log)
     done = False
     try:
         console.print(f"service at {url}, API docs at {url}/docs", highlight=False)

@@ -92,6 +92,7 @@ def create_app(settings: Settings, lock: FileLock | None = None) -> FastAPI:
             services.runs.start_now(name, attempt)
         yield
         services.runs.stop()
+        await services.runs.stopped()
         await services.database.call(services.executor.close)
         await services.database.call(services.importer.close)
         services.database.close()

@@ -95,7 +95,10 @@ class Orders:
 
 @dataclass(frozen=True)
 class Fills:
-    """One entry a leg, in time order. ``quantity`` is signed, ``position`` what is held after it; costs are currency."""
+    """One entry a leg, in time order.
+
+    ``quantity`` is signed, ``position`` what is held after it; costs are currency, at least 0.
+    """
 
     order: Ints
     asset: Ints
@@ -136,9 +139,10 @@ class Trades:
     """Round trips from flat to flat (or to the flip), in order of entry; average-cost accounting.
 
     ``side`` is +1 or -1, ``quantity`` the total opened. Prices are average fill prices. An open trade has
-    ``exit_bar`` -1, and an ``exit_price`` of what was closed so far (NaN if nothing); its P&L is marked at the last close. ``pnl_gross`` is before
-    slippage and commission, so ``pnl_net = pnl_gross - commissions - slippages``. ``mfe`` and ``mae`` are
-    the best and worst excursion in currency while the trade was open (at least 0, at most 0).
+    ``exit_bar`` -1, and as ``exit_price`` the average of what was closed so far, NaN if nothing; its P&L is
+    marked at the last close. ``pnl_gross`` is before slippage and commission, so ``pnl_net = pnl_gross -
+    commissions - slippages``. ``mfe`` and ``mae`` are the best and worst excursion in currency while the trade
+    was open (at least 0, at most 0).
     """
 
     asset: Ints

@@ -340,6 +340,10 @@ class RunService:
         for name in self._active:
             self._executor.cancel(name)
 
+    async def stopped(self) -> None:
+        """Return when every attempt scheduled by ``start_now`` has recorded how it ended."""
+        await asyncio.gather(*self._driving)
+
 
 def _claim_of(stored: Stored) -> Claim:
     return Claim.FINAL if stored.status in FINAL else Claim.UNDER_WAY

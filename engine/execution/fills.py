@@ -142,6 +142,20 @@ def book(
 
 
 @kernel
+def cash_factor(cash: float, quantity: Floats, price: Floats, opening: Floats, commission: float) -> float:
+    """The factor on openings that keeps gross exposure within equity, costs paid, at the fill prices."""
+    need, room, gross = 0.0, cash, 0.0
+    for i in range(quantity.shape[0]):
+        room += quantity[i] * price[i] - abs(quantity[i]) * price[i]
+        gross += abs(quantity[i]) * price[i]
+        need += opening[i] * price[i]
+    need *= 1.0 + commission
+    if room <= ROUNDING * gross:
+        room = 0.0
+    return room / need if need > room * (1.0 + ROUNDING) else 1.0
+
+
+@kernel
 def fill_bar(  # noqa: PLR0912 - one bar is one thing: every symbol sees the same cash
     t: int,
     opens: Floats,
@@ -195,15 +209,7 @@ def fill_bar(  # noqa: PLR0912 - one bar is one thing: every symbol sees the sam
             quantity[i] = target[i] if opening[i] == 0.0 else 0.0
             fills[fill_count - 1]["position"] = quantity[i]
 
-    need, room, gross = 0.0, cash, 0.0
-    for i in range(assets):
-        room += quantity[i] * price[i] - abs(quantity[i]) * price[i]
-        gross += abs(quantity[i]) * price[i]
-        need += opening[i] * price[i]
-    need *= 1.0 + commission
-    if room <= ROUNDING * gross:
-        room = 0.0
-    scale = room / need if need > room * (1.0 + ROUNDING) else 1.0
+    scale = cash_factor(cash, quantity, price, opening, commission)
     for i in range(assets):
         if not filling[i]:
             continue
