@@ -10,7 +10,7 @@ COPY engine engine
 COPY alembic alembic
 COPY alembic.ini ./
 RUN uv sync --locked --no-dev
-RUN NUMBA_CACHE_DIR=/opt/kernels .venv/bin/python -m app.runs.worker
+RUN NUMBA_CACHE_DIR=/opt/kernels .venv/bin/python -m app.warm
 
 # Run: the same base, a user without rights, nothing to write but /data and /tmp.
 FROM python:3.11-slim

@@ -17,8 +17,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Import, list and check datasets.")
 app.add_typer(data_app, name="data")
-console = Console()
-errors = Console(stderr=True)
+console = Console(soft_wrap=True)
+errors = Console(stderr=True, soft_wrap=True)
 
 Conventions = dict[str, Any]
 DataFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a Parquet or CSV file")]
@@ -37,13 +37,14 @@ DataDirOption = Annotated[Path | None, typer.Option(help="directory of everythin
 
 def main() -> None:
     """Run the command line; what it refuses ends in one sentence and exit code 2."""
+    from app.errors import ServiceError
     from app.main import DataDirectoryInUseError
     from engine.errors import EngineError
 
     try:
         app()
-    except (EngineError, ValidationError, DataDirectoryInUseError, CommandError) as error:
-        errors.print(f"[red]error:[/red] {_sentence(error)}", highlight=False)
+    except (EngineError, ServiceError, ValidationError, DataDirectoryInUseError, CommandError, OSError) as error:
+        errors.print(f"error: {_sentence(error)}", markup=False, highlight=False)
         raise SystemExit(2) from None
 
 
@@ -165,10 +166,11 @@ def run(
     from app.local import run_config
 
     options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
+    _check_effect(data, options)
     result, directory = run_config(_settings(data_dir=data_dir), _read_config(config), data, out, options)
     summary = result.summary()
     _print_metrics(summary["metrics"], summary["warnings"])
-    console.print(f"run {result.run_id}\nartifacts in {directory}", highlight=False, soft_wrap=True)
+    console.print(f"run {result.run_id}\nartifacts in {directory}", highlight=False)
 
 
 @app.command()
@@ -189,10 +191,11 @@ def demo(
     from app.demo import run_demo
 
     options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
+    _check_effect(data, options)
     outcome = run_demo(console, _settings(data_dir=data_dir, port=port), data, options, keep=keep)
     _print_metrics(outcome.run["metrics"], outcome.run["warnings"])
     for line in outcome.lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False)
 
 
 def _options(
@@ -215,12 +218,19 @@ def _options(
     }
 
 
+def _check_effect(data: Path | None, options: Conventions) -> None:
+    """Nothing is silently ignored: options about a file need a file."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value not in (None, "refuse")]
+    if data is None and given:
+        raise CommandError(f"{', '.join(given)} say something about a file and have no effect without --data")
+
+
 def _read_config(path: Path) -> Any:
     """Plain values of a JSON or YAML file."""
-    text = path.read_text()
     try:
+        text = path.read_text(encoding="utf-8-sig")
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise CommandError(f"{path} is not valid {path.suffix.lstrip('.') or 'YAML'}: {error}") from None
 
 
@@ -235,11 +245,14 @@ def _print_metrics(metrics: dict[str, float | None], warnings: list[dict[str, st
 
 def _print_report(report: Any) -> None:
     for assumed in report.get("assumed", []):
-        console.print(f"assumed {assumed['field']} {assumed['value']}: {assumed['reason']}", highlight=False)
+        console.print(f"assumed {assumed['field']} {assumed['value']}: {assumed['reason']}", markup=False)
     for symbol, found in report.get("symbols", {}).items():
         console.print(f"{symbol}: {found['rows']:,} rows, {found['start']} to {found['end']}", highlight=False)
         for finding in found["findings"]:
-            console.print(f"  {finding['action']}: {finding['message']}", highlight=False)
+            console.print(
+                f"  {finding['action']} {finding['code']} in {finding['count']} row(s): {finding['message']}",
+                markup=False,
+            )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.settings import Settings
 from engine.data import synthetic
+from engine.data.sources import dataset_name
 from engine.errors import EngineError
 
 SYNTHETIC_BARS = 6000
@@ -66,7 +67,7 @@ def run_demo(
 
 def _start(settings: Settings, log: Path) -> tuple[subprocess.Popen[str], str]:
     """Start the service in a session of its own, so that it can outlive this command."""
-    command = [sys.executable, "-m", "app.cli", "serve", "--port", str(settings.port)]
+    command = [sys.executable, "-m", "app", "serve", "--port", str(settings.port)]
     command += ["--data-dir", str(settings.data_dir)]
     with log.open("a") as output:
         server = subprocess.Popen(  # noqa: S603 - our own program
@@ -86,7 +87,7 @@ def _tail(log: Path) -> str:
 def _register(console: Console, client: httpx.Client, file: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Put the file, or the synthetic market, into the service."""
     if file is not None:
-        name = "".join(c if c.isalnum() or c in "._-" else "-" for c in file.stem.lower()).strip("._-") or "data"
+        name = dataset_name(file.stem)
         given = {key: value for key, value in options.items() if value is not None}
         answer = _put(client, name, file, given)
         if answer.status_code == 422 and answer.json().get("option") == "symbol":

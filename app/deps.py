@@ -1,8 +1,9 @@
 """What endpoints ask for: the services of this application, built once in ``main``."""
 
 import asyncio
+import json
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
@@ -10,10 +11,13 @@ from app.artifacts.store import ArtifactStore
 from app.datasets.service import DatasetService
 from app.datasets.store import DatasetStore
 from app.db.session import Database
+from app.errors import InvalidRequestError
 from app.events.broadcast import Broadcast
 from app.executors.base import Executor
+from app.runs.driver import RunDriver
 from app.runs.service import RunService
 from app.settings import Settings
+from engine.errors import nearest
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Services:
     uploads: DatasetStore
     datasets: DatasetService
     runs: RunService
+    driver: RunDriver
     broadcast: Broadcast
     executor: Executor
     importer: Executor
@@ -35,6 +40,42 @@ class Services:
 def services(request: Request) -> Services:
     """The services of the running application."""
     return cast("Services", request.app.state.services)
+
+
+def known_parameters(request: Request) -> None:
+    """Refuse a query parameter the call does not have: a misspelt one would silently change what happens."""
+    route = request.scope["route"]
+    known = sorted(field.alias for field in route.dependant.query_params)
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        entries = [
+            {
+                "in": "query",
+                "pointer": f"/{name}",
+                "code": "unknown_parameter",
+                "message": f"there is no parameter '{name}'.{nearest(name, known)}",
+                "allowed": known,
+            }
+            for name in unknown
+        ]
+        raise InvalidRequestError(" ".join(str(entry["message"]) for entry in entries), {"errors": entries})
+
+
+async def unique_keys(request: Request) -> None:
+    """Refuse a JSON body that says the same key twice: the parser would silently take the last."""
+    try:
+        json.loads(await request.body(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return  # not JSON at all: the model's own error says so
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise InvalidRequestError(f"the body has the key '{key[:64]}' twice in one object")
+        seen[key] = value
+    return seen
 
 
 ServicesDep = Annotated[Services, Depends(services)]

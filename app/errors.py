@@ -9,7 +9,7 @@
     ├── KeyReusedError          422  the idempotency key belongs to another configuration
     ├── InvalidRequestError     422  a header or query parameter makes no sense
     ├── UnsupportedMediaError   415  a body of a kind that cannot be read
-    ├── TooLargeError           413  more bytes than allowed
+    ├── RangeError              416  a range outside the file
     └── QueueFullError          503  too many runs wait
 
 Problems never echo the input, and never show a stack trace: they carry the id of the request, which the log has.
@@ -84,10 +84,10 @@ class UnsupportedMediaError(ServiceError):
     code = "unsupported_media_type"
 
 
-class TooLargeError(ServiceError):
-    """More bytes than allowed."""
+class RangeError(ServiceError):
+    """A range outside the file."""
 
-    code = "too_large"
+    code = "range_not_satisfiable"
 
 
 class QueueFullError(ServiceError):
@@ -103,7 +103,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnsupportedMediaError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    RangeError: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     QueueFullError: HTTPStatus.SERVICE_UNAVAILABLE,
     ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -112,6 +112,9 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     ExecutorError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The nearest class of an error's tree decides."""
+
+CODES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large"}
+"""Codes of errors that come as a bare status, where the status has no good name."""
 
 RETRY_SECONDS = 5
 
@@ -171,14 +174,16 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _known(request: Request, error: Exception) -> Response:
     known = cast("ServiceError | EngineError | ExecutorError", error)
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     details = getattr(known, "details", {})
-    return render(request, status, known.code, str(error), details)
+    response = render(request, status, known.code, str(error), details)
+    if isinstance(error, RangeError):
+        response.headers["Content-Range"] = f"bytes */{error.details['size']}"
+    return response
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -208,12 +213,14 @@ def _body_model(request: Request) -> type[Frozen]:
 async def _http(request: Request, error: Exception) -> Response:
     raised = cast("HTTPException", error)
     status = HTTPStatus(raised.status_code)
-    response = render(request, status, status.name.lower(), str(raised.detail))
+    code = CODES.get(status, status.name.lower())
+    response = render(request, status, code, str(raised.detail))
     response.headers.update(raised.headers or {})
     return response
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+def unexpected(request: Request, error: Exception) -> Response:
+    """A problem for what nobody foresaw; the log has the rest."""
     log.error("request %s failed", request.scope.get("request_id", ""), exc_info=error)
     detail = "something went wrong here, not with your request; the log has it under this instance"
     return render(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)

@@ -10,8 +10,8 @@ from app.artifacts import manifest
 from app.datasets.repository import Version
 from app.datasets.service import DatasetService
 from app.datasets.store import DatasetStore
+from app.datasets.worker import store
 from app.db.session import Database
-from app.runs.worker import store
 from app.settings import Settings
 from engine.config import parse_config
 from engine.data.columnar import open_mapped
@@ -62,6 +62,8 @@ def run_config(
 ) -> tuple[engine.Result, Path]:
     """Run a configuration on a file, or on a dataset of the data directory; returns where the artifacts are."""
     config = parse_config(values)
+    if out is not None and out.exists():
+        raise DataError(f"{out} exists already: choose another --out")
     if file is not None:
         data = load_file(file, config.dataset, options, config.symbols[0])
     else:

@@ -1,11 +1,14 @@
 """The application: everything is built and wired here, and nothing is decided here."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from filelock import FileLock, Timeout
 
 from app import errors, openapi
@@ -16,7 +19,7 @@ from app.datasets import endpoints as datasets
 from app.datasets.service import DatasetService
 from app.datasets.store import DatasetStore
 from app.db.session import Database
-from app.deps import Services
+from app.deps import Services, known_parameters
 from app.events import endpoints as events
 from app.events.broadcast import Broadcast
 from app.executors.base import Executor
@@ -25,22 +28,27 @@ from app.executors.thread import ThreadExecutor
 from app.health import endpoints as health
 from app.middleware import BodyLimit, RequestContext
 from app.runs import endpoints as runs
+from app.runs.driver import RunDriver
 from app.runs.service import RunService
 from app.settings import Settings
+from engine.canonical import sha256_hex
 
-PRELOAD = ["app.runs.worker", "app.cli"]
-"""What the fork server loads: the job, and the program a worker is told to be part of."""
+WARM = "app.warm"
+"""What compiles the kernels. The fork server loads it, and the program a worker is told to be part of."""
 
 
 class DataDirectoryInUseError(RuntimeError):
     """Another server holds the data directory."""
 
 
-def make_executor(settings: Settings, workers: int) -> Executor:
-    """The executor the settings name."""
+def make_executor(settings: Settings, workers: int, purpose: str) -> Executor:
+    """The executor the settings name; ``purpose`` tells two of one server apart."""
     if settings.executor == "thread":
-        return ThreadExecutor(workers, settings.run_seconds)
-    return ProcessExecutor(workers, settings.run_seconds, settings.run_memory_mb, PRELOAD)
+        return ThreadExecutor(workers, settings.run_seconds, lambda: import_module(WARM))
+    # Named pipes belong where every file system has them; one server holds a data directory, so the name is its own.
+    name = sha256_hex(str(settings.data_dir.resolve()).encode())[:16]
+    channels = Path(tempfile.gettempdir(), f"tplusone-{name}-{purpose}")
+    return ProcessExecutor(workers, settings.run_seconds, settings.run_memory_mb, [WARM, "app.cli"], channels)
 
 
 def lock_data_directory(settings: Settings) -> FileLock:
@@ -63,14 +71,15 @@ def build(settings: Settings) -> Services:
     artifacts_store, uploads = ArtifactStore(settings.data_dir), DatasetStore(settings.data_dir)
     dataset_service = DatasetService(database, uploads)
     broadcast = Broadcast()
-    executor, importer = make_executor(settings, settings.workers), make_executor(settings, 1)
+    executor, importer = make_executor(settings, settings.workers, "runs"), make_executor(settings, 1, "imports")
     return Services(
         settings=settings,
         database=database,
         artifacts=artifacts_store,
         uploads=uploads,
         datasets=dataset_service,
-        runs=RunService(settings, database, artifacts_store, dataset_service, executor, broadcast),
+        runs=RunService(settings, database, artifacts_store, broadcast),
+        driver=RunDriver(settings, database, artifacts_store, dataset_service, executor, broadcast),
         broadcast=broadcast,
         executor=executor,
         importer=importer,
@@ -88,11 +97,11 @@ def create_app(settings: Settings, lock: FileLock | None = None) -> FastAPI:
         app.state.services = services
         await services.database.call(services.executor.start)
         await services.database.call(services.datasets.recover)
-        for name, attempt in await services.database.call(services.runs.recover):
-            services.runs.start_now(name, attempt)
+        for name, attempt in await services.database.call(services.driver.recover):
+            services.driver.start_now(name, attempt)
         yield
-        services.runs.stop()
-        await services.runs.stopped()
+        services.driver.stop()
+        await services.driver.stopped()
         await services.database.call(services.executor.close)
         await services.database.call(services.importer.close)
         services.database.close()
@@ -112,6 +121,6 @@ def create_app(settings: Settings, lock: FileLock | None = None) -> FastAPI:
     app.add_middleware(RequestContext)
     errors.install(app)
     for room in (runs, events, artifacts, datasets, catalog, health):
-        app.include_router(room.router)
+        app.include_router(room.router, dependencies=[Depends(known_parameters)])
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app

@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
         """Stop what computes first: uvicorn waits for background tasks before it shuts the application down."""
         services = cast("Services | None", getattr(self._application.state, "services", None))
         if services is not None:
-            services.loop.call_soon_threadsafe(services.runs.stop)
+            services.loop.call_soon_threadsafe(services.driver.stop)
         super().handle_exit(sig, frame)
 
 

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     upload_bytes: Annotated[int, Field(ge=1024, description="largest dataset file")] = 2048 * MIB
     upload_rows: Annotated[int, Field(ge=1, description="most rows a dataset file may decode to")] = 50_000_000
 
+    upload_symbols: Annotated[int, Field(ge=1, description="most symbols a dataset file may hold")] = 5000
+
     retain: Annotated[int, Field(ge=1, description="final runs kept; pinned ones do not count")] = 100
     heartbeat_seconds: Annotated[float, Field(gt=0, description="comment on an idle event stream")] = 10.0
     shutdown_seconds: Annotated[int, Field(ge=1, description="grace for open connections at SIGTERM")] = 5

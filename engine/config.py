@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from engine.canonical import canonical_bytes, sha256_hex
-from engine.data.bars import SYMBOL_PATTERN, Dataset, Series
+from engine.data.bars import SYMBOL_PATTERN, TIMEFRAME_PATTERN, Dataset, Series, timeframe_ns
 from engine.errors import ConfigError, FieldError, nearest
 from engine.execution import Execution
 from engine.portfolio import sizings
@@ -35,6 +35,7 @@ SEMANTICS = 1
 """Raised only when results can change; the golden tests guard it."""
 
 RUN_ID_DIGITS = 32
+EARLIEST, LATEST = -(2**63), 2**63 - 1
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
 
@@ -52,7 +53,9 @@ def _instant(value: Any) -> Any:
                 "invalid_time", "not an RFC 3339 time such as 2019-01-01T00:00:00Z, to the microsecond"
             ) from None
     if not isinstance(value, datetime):
-        raise PydanticCustomError("invalid_time", "a time is RFC 3339 text with an offset, not a number")
+        raise PydanticCustomError(
+            "invalid_time", "a time is RFC 3339 text with an offset, such as 2019-01-01T00:00:00Z"
+        )
     if value.tzinfo is None:
         raise PydanticCustomError("missing_offset", "a time needs an offset: append Z for UTC")
     try:
@@ -74,8 +77,11 @@ Instant = Annotated[
 ]
 
 
-def _sequence(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def sequence(value: Any) -> Any:
+    """A JSON list as the tuple a frozen value holds."""
+    if not isinstance(value, (list, tuple)):
+        raise PydanticCustomError("list_type", "a list is needed, even for one")
+    return tuple(value)
 
 
 Symbol = Annotated[str, StringConstraints(pattern=f"^{SYMBOL_PATTERN}$")]
@@ -115,10 +121,12 @@ class RunConfig(Frozen):
     dataset: Annotated[str, Field(pattern=NAME_PATTERN, description="name of a dataset")]
     symbols: Annotated[
         tuple[Symbol, ...],
-        BeforeValidator(_sequence),
+        BeforeValidator(sequence),
         Field(min_length=1, max_length=1, description="the symbol to trade; one a run"),
     ]
-    timeframe: Annotated[str | None, Field(description="bar length; null is the dataset's own")] = None
+    timeframe: Annotated[
+        str | None, Field(pattern=TIMEFRAME_PATTERN, description="bar length; null is the dataset's own")
+    ] = None
     start: Annotated[Instant | None, Field(description="first bar opens at or after this")] = None
     end: Annotated[Instant | None, Field(description="bars open before this")] = None
     fraction: Annotated[Real, Field(gt=0.0, le=1.0, description="size of the slice of the period")] = 1.0
@@ -126,7 +134,7 @@ class RunConfig(Frozen):
     strategy: strategies.union()  # type: ignore[valid-type]
     risk: sizings.union() = FixedFraction()  # type: ignore[valid-type]
     execution: Execution = Execution()
-    initial_capital: Annotated[Real, Field(gt=0.0, le=1e15, description="currency")] = 100_000.0
+    initial_capital: Annotated[Real, Field(ge=1e-6, le=1e15, description="currency")] = 100_000.0
     validation: Validation = Validation()
     seed: Annotated[WholeNumber, Field(ge=0, le=2**53 - 1, description="root of every random stream")] = 42
 
@@ -161,8 +169,8 @@ class RunConfig(Frozen):
 
     def resolve(self, dataset: Dataset) -> "RunConfig":
         """Fill in what the dataset decides. Raises ``ConfigError`` where they disagree."""
-        own = dataset.conventions.timeframe
-        if self.timeframe not in (None, own):
+        own, data_ns = dataset.conventions.timeframe, dataset.conventions.bar_ns
+        if self.timeframe is not None and timeframe_ns(self.timeframe) != data_ns:
             raise ConfigError(
                 [FieldError("/timeframe", "unavailable_timeframe", f"'{self.dataset}' has bars of {own}", (own,))]
             )
@@ -196,7 +204,8 @@ def _nanoseconds(value: datetime | None) -> int | None:
     if value is None:
         return None
     whole = value.replace(microsecond=0)
-    return int(whole.timestamp()) * 10**9 + value.microsecond * 1000
+    nanoseconds = int(whole.timestamp()) * 10**9 + value.microsecond * 1000
+    return max(EARLIEST, min(nanoseconds, LATEST))  # no bar lies beyond what 64 bits can say
 
 
 def _stamp(nanoseconds: int) -> str:

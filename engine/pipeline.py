@@ -38,7 +38,7 @@ from engine.validation.base import Report
 if TYPE_CHECKING:
     import pandas as pd
 
-SHORT_PERIOD_DAYS = 365.25
+DAYS_PER_YEAR = 365.25
 CURVE_POINTS = 100
 
 
@@ -147,7 +147,7 @@ def run(config: RunConfig | Mapping[str, Any], data: Dataset, hooks: Hooks | Non
         hooks.event("metrics", tables.main_metrics(metrics))
     with within(hooks, Stage.VALIDATION):
         reports = validate(config, bars, ledger, hooks)
-    warnings = warn(bars, ledger, signal)
+    warnings = warn(bars, ledger, signal, rows_report["price_jumps"])
     for warning in warnings:
         hooks.event("warning", warning)
     return Result(
@@ -175,24 +175,36 @@ def measure(bars: Bars, ledger: Ledger, trades: Trades) -> dict[str, Metric]:
         bars.close_time,
         ledger.equity,
         ledger.initial_capital,
-        sessions.annual_days(bars.conventions.calendar),
+        periods_per_year(bars),
     )
     return core_metrics(daily, ledger, trades, np.concatenate((bars.time[:1], bars.close_time)))
 
 
+def periods_per_year(bars: Bars) -> float:
+    """Daily returns in a year: the calendar's days, or the bars themselves where they are longer than a day."""
+    bars_per_year = DAYS_PER_YEAR * NANOSECONDS_PER_DAY / bars.conventions.bar_ns
+    return min(sessions.annual_days(bars.conventions.calendar), bars_per_year)
+
+
 def validate(config: RunConfig, bars: Bars, ledger: Ledger, hooks: Hooks) -> tuple[Report, ...]:
-    """The validators the configuration asks for. Weights and returns run from open to open, as positions do."""
+    """The validators the configuration asks for.
+
+    A position is held from open to open, so the market's return is taken from the open of t to the next one, and
+    the weight just after the fills at the open of t: a weight that had already moved with the return it
+    multiplies could not be shifted against other returns.
+    """
     test = config.validation.permutation
     if test is None:
         return ()
     opens = bars.open[:, 0]
     after = np.append(opens[1:], bars.close[-1, 0])
-    alive = ledger.equity > 0.0
-    weights: Floats = np.divide(ledger.values[:, 0], ledger.equity, out=np.zeros(len(bars)), where=alive)
+    value = ledger.quantity[:, 0] * opens
+    equity = ledger.cash + value
+    weights: Floats = np.divide(value, equity, out=np.zeros(len(bars)), where=equity > 0.0)
     return (test.evaluate(weights, after / opens - 1.0, config.seed, hooks),)
 
 
-def warn(bars: Bars, ledger: Ledger, signal: Signals) -> tuple[dict[str, str], ...]:
+def warn(bars: Bars, ledger: Ledger, signal: Signals, price_jumps: int) -> tuple[dict[str, str], ...]:
     """What a reader must know before believing the numbers."""
     found = []
     if len(ledger.fills) == 0:
@@ -204,8 +216,11 @@ def warn(bars: Bars, ledger: Ledger, signal: Signals) -> tuple[dict[str, str], .
         found.append(
             {"code": "RUIN", "message": f"equity was at or below zero at bar {ledger.ruined_bar}; all was closed"}
         )
+    if price_jumps:
+        message = f"{price_jumps} closes are over 3 times or under a third of the one before: splits or bad rows?"
+        found.append({"code": "PRICE_JUMPS", "message": message})
     days = (bars.close_time[-1] - bars.time[0]) / NANOSECONDS_PER_DAY
-    if days < SHORT_PERIOD_DAYS:
+    if days < DAYS_PER_YEAR:
         found.append(
             {"code": "SHORT_PERIOD", "message": f"{days:.1f} days are less than a year: annual figures say little"}
         )
@@ -213,18 +228,17 @@ def warn(bars: Bars, ledger: Ledger, signal: Signals) -> tuple[dict[str, str], .
 
 
 def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
-    """What the numbers rest on, in sentences."""
+    """What the numbers rest on, in sentences; only what is part of the run's identity."""
     rules = config.execution
+    held = data.conventions
     lines = [
         f"feature_lag {rules.feature_lag}: a decision at bar t sees features of bar t-{rules.feature_lag}",
         f"fill_lag {rules.fill_lag}: a decision at bar t fills at the open of bar t+{rules.fill_lag} or later",
         f"slippage {rules.slippage_bps:g} bps and commission {rules.commission.bps:g} bps on every fill",
         "shorts borrow without cost and idle cash earns nothing",
-        f"prices are adjusted for: {data.conventions.adjustment}",
+        f"a stamp names the {held.label} of a bar of {held.timeframe}; days follow the calendar {held.calendar}",
+        f"prices are adjusted for: {held.adjustment}",
     ]
-    lines += [f"{a['field']} {a['value']} assumed: {a['reason']}" for a in data.report.get("assumed", ())]
-    if data.report.get("synthetic"):
-        lines.append("the market is synthetic: the result says nothing about any real one")
     return tuple(lines)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import polars as pl
 
 from app.artifacts.manifest import BENCHMARK, MANIFEST
+from app.executors.base import Emit
 from engine.canonical import file_digest
 
 TOLERANCE = 1e-9
@@ -28,14 +29,31 @@ class Difference:
     actual: Any
 
 
+@dataclass(frozen=True)
+class Pair:
+    """The artifacts that are kept, and those of the same run computed again."""
+
+    kept: Path
+    again: Path
+
+
+def compare_runs(pair: Pair, _emit: Emit) -> tuple[Verdict, Difference | None]:
+    """``compare`` as a job."""
+    return compare(pair.kept, pair.again)
+
+
 def compare(kept: Path, again: Path) -> tuple[Verdict, Difference | None]:
     """``identical`` bytes; on another runtime ``equivalent`` values; otherwise the first difference."""
-    old, new = _load(kept / MANIFEST), _load(again / MANIFEST)
+    new = _load(again / MANIFEST)
+    try:
+        old, runtime = _load(kept / MANIFEST), _load(kept / BENCHMARK)["runtime"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "different", Difference(MANIFEST, None, None, "unreadable", new["manifest_hash"])
     digests = {file["name"]: file["sha256"] for file in new["files"]}
     whole = all((kept / name).is_file() and file_digest(kept / name) == digests[name] for name in digests)
     if whole and old["manifest_hash"] == new["manifest_hash"]:
         return "identical", None
-    same_runtime = _load(kept / BENCHMARK)["runtime"] == _load(again / BENCHMARK)["runtime"]
+    same_runtime = runtime == _load(again / BENCHMARK)["runtime"]
     tolerance = 0.0 if same_runtime else TOLERANCE
     names = sorted({file["name"] for file in (*old["files"], *new["files"])})
     for name in names:
@@ -57,7 +75,7 @@ def _differences(old: Path, new: Path, tolerance: float) -> Iterator[Difference]
             yield from _table(old, new, tolerance)
         else:
             yield from _values(old.name, "", _load(old), _load(new), tolerance)
-    except (pl.exceptions.PolarsError, ValueError):  # the kept file is damaged: name both digests
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):  # damaged: name both digests
         yield Difference(old.name, None, None, file_digest(old), file_digest(new))
 
 
@@ -96,6 +114,10 @@ def _text(value: Any) -> Any:
     return value if isinstance(value, (int, float, str, bool)) or value is None else str(value)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _values(file: str, pointer: str, old: Any, new: Any, tolerance: float) -> Iterator[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
@@ -103,7 +125,7 @@ def _values(file: str, pointer: str, old: Any, new: Any, tolerance: float) -> It
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, (a, b) in enumerate(zip(old, new, strict=True)):
             yield from _values(file, f"{pointer}/{index}", a, b, tolerance)
-    elif isinstance(old, float) and isinstance(new, (int, float)) and tolerance > 0.0:
+    elif tolerance > 0.0 and _is_number(old) and _is_number(new):
         if not math.isclose(old, new, rel_tol=tolerance, abs_tol=tolerance):
             yield Difference(file, None, pointer, old, new)
     elif old != new:

@@ -1,22 +1,20 @@
 """The manifest and the bytes of a run's artifacts."""
 
+import re
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import FileResponse
 
-from app.artifacts.manifest import BENCHMARK, CHECKSUMS, JSON, MANIFEST, TEXT
+from app.artifacts.manifest import MANIFEST
 from app.artifacts.schemas import Manifest
 from app.deps import Services, ServicesDep
-from app.errors import NotFoundError, problems
-from app.runs.headers import matches
-from engine.canonical import file_digest
+from app.errors import RangeError, problems
+from app.responses import matches
 
 router = APIRouter(tags=["artifacts"])
 
-MEDIA_TYPES = {MANIFEST: JSON, BENCHMARK: JSON, CHECKSUMS: TEXT}
 PROBLEMS = problems(HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.CONFLICT)
 
 
@@ -24,10 +22,10 @@ PROBLEMS = problems(HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.CONFLICT)
     "/runs/{run_id}/artifacts", operation_id="getManifest", response_model=Manifest, responses={304: {}, **PROBLEMS}
 )
 async def get_manifest(
-    run_id: str, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
+    run_id: str, request: Request, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
     """The manifest of a completed run."""
-    return await _file(services, run_id, MANIFEST, if_none_match)
+    return await _file(services, request, run_id, MANIFEST, if_none_match)
 
 
 @router.api_route(
@@ -39,39 +37,48 @@ async def get_manifest(
         200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
         206: {"description": "the range asked for"},
         304: {"description": "unchanged since the ETag"},
-        416: {"description": "a range outside the file"},
         **PROBLEMS,
+        **problems(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
     },
 )
 @router.api_route("/runs/{run_id}/artifacts/{name:path}", methods=["HEAD"], include_in_schema=False)
 async def get_artifact(
     run_id: str,
     name: str,
+    request: Request,
     services: ServicesDep,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The bytes of one artifact. Names are the manifest's; nothing else exists."""
-    return await _file(services, run_id, name, if_none_match)
+    return await _file(services, request, run_id, name, if_none_match)
 
 
-async def _file(services: Services, run_id: str, name: str, if_none_match: str | None) -> Response:
-    await services.database.call(services.runs.completed, run_id)
-    found = await services.database.call(_find, services, run_id, name)
-    if found is None:
-        raise NotFoundError(f"the run has no artifact '{name}'; its manifest lists what there is")
-    path, digest, media_type = found
-    headers = {"ETag": f'"{digest}"', "Cache-Control": "no-cache"}
+async def _file(services: Services, request: Request, run_id: str, name: str, if_none_match: str | None) -> Response:
+    artifact = await services.database.call(services.runs.artifact, run_id, name)
+    headers = {"ETag": f'"{artifact.sha256}"', "Cache-Control": "no-cache"}
     if matches(if_none_match, headers["ETag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return FileResponse(path, headers=headers, media_type=media_type)
+    _check_range(request, artifact.size)
+    return FileResponse(artifact.path, headers=headers, media_type=artifact.media_type)
 
 
-def _find(services: Services, run_id: str, name: str) -> tuple[Path, str, str] | None:
-    """Where an artifact is, the SHA-256 of its bytes, and its kind."""
-    path = services.artifacts.path(run_id, name)
-    if path is None:
-        return None
-    listed = {file["name"]: file for file in services.artifacts.manifest(run_id)["files"]}
-    if name in listed:
-        return path, listed[name]["sha256"], listed[name]["media_type"]
-    return path, file_digest(path), MEDIA_TYPES[name]
+def _check_range(request: Request, size: int) -> None:
+    """Refuse a range outside the file, and forget one that is not understood (RFC 9110 section 14.2)."""
+    given = request.headers.get("range")
+    if given is None:
+        return
+    ranges = re.fullmatch(r"bytes=((?:\d+-\d*|-\d+)(?:\s*,\s*(?:\d+-\d*|-\d+))*)", given)
+    if ranges is None or any(_backwards(part) for part in ranges[1].split(",")):
+        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+    elif not any(_reaches(part.strip(), size) for part in ranges[1].split(",")):
+        raise RangeError(f"the file has {size} bytes", {"size": size})
+
+
+def _backwards(part: str) -> bool:
+    first, _, last = part.strip().partition("-")
+    return bool(first and last) and int(last) < int(first)
+
+
+def _reaches(part: str, size: int) -> bool:
+    first, _, last = part.partition("-")
+    return int(first) < size if first else int(last) > 0 and size > 0

@@ -5,7 +5,6 @@ does, and is therefore outside the manifest.
 """
 
 import io
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,8 +25,8 @@ TEXT = "text/plain"
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 BENCHMARK = "benchmark.json"
-OUTSIDE = (MANIFEST, CHECKSUMS, BENCHMARK)
-"""Files of a run that its manifest does not list."""
+OUTSIDE = {MANIFEST: JSON, CHECKSUMS: TEXT, BENCHMARK: JSON}
+"""Media types of the files of a run that its manifest does not list."""
 
 LIBRARIES = ("numpy", "numba", "llvmlite", "polars", "pandas", "tplusone")
 
@@ -55,16 +54,16 @@ def write(result: Result, directory: Path) -> dict[str, Any]:
     contents |= {f"{name}.parquet": (_parquet(frame), PARQUET) for name, frame in result.tables.items()}
     files = []
     for name, (data, media_type) in sorted(contents.items()):
-        _write(directory / name, data)
+        (directory / name).write_bytes(data)
         files.append(File(name, sha256_hex(data), len(data), media_type))
     manifest = _manifest(result, files)
-    _write(directory / MANIFEST, canonical_bytes(manifest))
+    (directory / MANIFEST).write_bytes(canonical_bytes(manifest))
     sums = "".join(f"{file.sha256}  {file.name}\n" for file in files)
-    _write(directory / CHECKSUMS, sums.encode())
+    (directory / CHECKSUMS).write_bytes(sums.encode())
     return manifest
 
 
-def write_benchmark(directory: Path, seconds: Mapping[str, float], result: Result, peak_bytes: int) -> None:
+def write_benchmark(directory: Path, seconds: Mapping[str, float], result: Result, peak_bytes: int | None) -> None:
     """What the run cost, by stage, and the runtime it was made on."""
     raw = sum(getattr(result.bars, c).nbytes for c in ("time", "open", "high", "low", "close", "volume"))
     value = {
@@ -73,10 +72,10 @@ def write_benchmark(directory: Path, seconds: Mapping[str, float], result: Resul
         "trades": len(result.trades),
         "peak_memory_bytes": peak_bytes,
         "raw_bytes": raw,
-        "peak_memory_ratio": peak_bytes / raw,
+        "peak_memory_ratio": None if peak_bytes is None else peak_bytes / raw,
         "runtime": runtime(),
     }
-    _write(directory / BENCHMARK, _json(value))
+    (directory / BENCHMARK).write_bytes(_json(value))
 
 
 def manifest_hash(manifest: Mapping[str, Any]) -> str:
@@ -125,11 +124,3 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd", compression_level=3, statistics=True, row_group_size=1_000_000)
     return buffer.getvalue()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write and flush to disk: a completed run survives the power as well."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

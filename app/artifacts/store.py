@@ -2,10 +2,11 @@
 
 import json
 import shutil
+import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from app.artifacts.manifest import MANIFEST, OUTSIDE
+from app.artifacts.manifest import MANIFEST, manifest_hash
 from engine.canonical import file_digest
 
 
@@ -35,40 +36,33 @@ class ArtifactStore:
         """Remove what an attempt left behind."""
         shutil.rmtree(aside, ignore_errors=True)
 
-    def remove(self, run_id: str) -> None:
-        """Remove a run's artifacts; first out of sight, then for good."""
+    def hide(self, run_id: str) -> Path:
+        """Take a run's artifacts out of sight, in one rename; ``discard`` what this returns."""
+        trash = self.aside(f"trash-{uuid.uuid4().hex}")
         published = self._published / run_id
         if published.exists():
-            trash = self.aside(f"trash-{run_id}")
             published.rename(trash)
-            shutil.rmtree(trash)
-
-    def path(self, run_id: str, name: str) -> Path | None:
-        """The file of that name, if the run's manifest (or the short list beside it) has it."""
-        directory = self._published / run_id
-        names = {*OUTSIDE, *(file["name"] for file in self.manifest(run_id)["files"])}
-        path = directory / name
-        return path if name in names and path.is_file() else None
-
-    def manifest(self, run_id: str) -> dict[str, Any]:
-        """The manifest as it was written."""
-        manifest: dict[str, Any] = json.loads((self._published / run_id / MANIFEST).read_bytes())
-        return manifest
+        return trash
 
     def directory(self, run_id: str) -> Path:
         """Where the run's artifacts are."""
         return self._published / run_id
 
-    def verify(self, run_id: str) -> list[dict[str, str | None]]:
-        """Files whose bytes are not those of the manifest; ``actual`` is null for one that is gone."""
+    def verify(self, run_id: str, digests: Mapping[str, str], manifest: str) -> list[dict[str, str | None]]:
+        """Files whose bytes are not what was recorded; ``actual`` is null for one that is gone or unreadable.
+
+        ``digests`` are the recorded SHA-256 by file name and ``manifest`` the recorded hash of the manifest: the
+        files cannot vouch for themselves.
+        """
         directory = self._published / run_id
-        mismatches: list[dict[str, str | None]] = []
-        for file in self.manifest(run_id)["files"]:
-            path = directory / file["name"]
-            actual = file_digest(path) if path.is_file() else None
-            if actual != file["sha256"]:
-                mismatches.append({"name": file["name"], "expected": file["sha256"], "actual": actual})
-        return mismatches
+        actual = {name: file_digest(directory / name) if (directory / name).is_file() else None for name in digests}
+        actual[MANIFEST] = _manifest_hash(directory / MANIFEST)
+        expected = {**digests, MANIFEST: manifest}
+        return [
+            {"name": name, "expected": digest, "actual": actual[name]}
+            for name, digest in sorted(expected.items())
+            if actual[name] != digest
+        ]
 
     def sweep(self, keep: set[str]) -> None:
         """At start: remove what is half-written, and what no row refers to."""
@@ -77,3 +71,12 @@ class ArtifactStore:
         for directory in self._published.iterdir():
             if directory.name not in keep:
                 shutil.rmtree(directory)
+
+
+def _manifest_hash(path: Path) -> str | None:
+    """The hash of a manifest's content; None where there is no readable one."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return manifest_hash(content) if isinstance(content, dict) else None

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from app.catalog.schemas import Catalog, MetricInfo, PluginInfo
-from app.runs.endpoints import json_response
+from app.responses import json_response
 from engine.config import RunConfig, Validation
 from engine.metrics.core import DEFINITIONS
 from engine.portfolio import sizings

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi import Path as PathParameter
 
 from app.datasets.schemas import DatasetInfo, DatasetList, view
+from app.datasets.worker import Import, Imported, import_file
 from app.deps import Services, ServicesDep
 from app.errors import InvalidRequestError, UnsupportedMediaError, problems
 from app.executors.base import CrashError, MemoryLimitError
-from app.runs.endpoints import json_response
-from app.runs.worker import Import, Imported, import_file
+from app.responses import json_response
 from engine.config import NAME_PATTERN
 from engine.errors import DataError
 
@@ -99,7 +99,7 @@ async def put_dataset(
     aside = await services.database.call(services.uploads.aside)
     try:
         await _receive(request, aside / "upload")
-        job = Import(aside / "upload", name, options, aside / "columns")
+        job = Import(aside / "upload", name, options, services.settings.upload_symbols, aside / "columns")
         imported = await _import(services, job)
         added = await services.database.call(services.datasets.add, name, imported, aside / "columns")
     finally:

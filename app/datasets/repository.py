@@ -52,14 +52,19 @@ def add_version(connection: Connection, version: Mapping[str, Any]) -> bool:
         connection.execute(insert(datasets).values(name=name, digest=digest, created_at=now()))
     else:
         connection.execute(update(datasets).where(datasets.c.name == name).values(digest=digest))
-    known = select(dataset_versions.c.digest).where(
-        dataset_versions.c.dataset == name, dataset_versions.c.digest == digest
-    )
-    if connection.execute(known).first() is None:
+    if not holds(connection, name, digest):
         highest = select(func.max(dataset_versions.c.number)).where(dataset_versions.c.dataset == name)
         number = int(connection.execute(highest).scalar() or 0) + 1
         connection.execute(insert(dataset_versions).values(**version, number=number, created_at=now()))
     return True
+
+
+def holds(connection: Connection, name: str, digest: str) -> bool:
+    """Whether a version has its row."""
+    query = select(dataset_versions.c.digest).where(
+        dataset_versions.c.dataset == name, dataset_versions.c.digest == digest
+    )
+    return connection.execute(query).first() is not None
 
 
 def runs_of(connection: Connection, name: str) -> list[str]:

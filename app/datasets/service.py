@@ -1,5 +1,6 @@
 """Datasets: imported whole or not at all, kept in versions, opened without being read."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 from app.datasets import repository
 from app.datasets.repository import Version
 from app.datasets.store import DatasetStore
+from app.datasets.worker import Imported
 from app.db.session import Database
-from app.errors import ConflictError, NotFoundError
-from app.runs.worker import Imported
-from engine.config import RunConfig, Window
+from app.errors import ConflictError, InvalidRequestError, NotFoundError
+from engine.canonical import canonical_bytes, sha256_hex
+from engine.config import NAME_PATTERN, RunConfig, Window
 from engine.data.bars import Dataset
 from engine.data.columnar import open_mapped
 from engine.errors import ConfigError, FieldError, nearest
@@ -39,6 +41,11 @@ class Resolved:
     hash: str
     period: Period
 
+    @property
+    def config_digest(self) -> str:
+        """SHA-256 of the configuration alone: what an idempotency key is tied to, whatever the data does."""
+        return sha256_hex(canonical_bytes(self.config.plain()))
+
 
 class DatasetService:
     """What the rest of the service knows of datasets. Every method blocks; call it through the database's threads."""
@@ -63,7 +70,12 @@ class DatasetService:
             return version
 
     def add(self, name: str, imported: Imported, aside: Path) -> bool:
-        """Publish a normalised dataset as the newest version; False when its content is held already."""
+        """Publish a normalised dataset as the newest version; False when its content is held already.
+
+        Raises ``InvalidRequestError`` for a name no configuration could use.
+        """
+        if not re.fullmatch(NAME_PATTERN, name):
+            raise InvalidRequestError(f"a dataset's name must match {NAME_PATTERN}, such as fx-h1")
         row: dict[str, Any] = {
             "dataset": name,
             "digest": imported.digest,
@@ -74,7 +86,7 @@ class DatasetService:
         }
         with self._database.write() as connection:
             added = repository.add_version(connection, row)
-            if added:
+            if added or not self._store.path(name, imported.digest).exists():
                 self._store.publish(aside, name, imported.digest)
         return added
 
@@ -89,7 +101,11 @@ class DatasetService:
                     f"{len(runs)} kept runs refer to dataset '{name}': delete them first", {"runs": runs[:100]}
                 )
             repository.remove(connection, name)
-        self._store.remove(name)
+        with self._database.write() as connection:
+            # Whoever publishes holds the writing transaction: a dataset of that name is now there again, or not.
+            trash = self._store.hide(name) if repository.current(connection, name) is None else None
+        if trash is not None:
+            self._store.discard(trash)
 
     def resolve(self, config: RunConfig) -> Resolved:
         """A configuration against its dataset. Raises ``ConfigError`` naming all that does not exist."""

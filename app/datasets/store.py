@@ -33,13 +33,13 @@ class DatasetStore:
             target.parent.mkdir(exist_ok=True)
             aside.rename(target)
 
-    def remove(self, name: str) -> None:
-        """Remove every version of a dataset; first out of sight, then for good."""
+    def hide(self, name: str) -> Path:
+        """Take every version of a dataset out of sight, in one rename; ``discard`` what this returns."""
+        trash = self.aside()
         published = self._published / name
         if published.exists():
-            trash = self.aside()
             published.rename(trash / name)
-            self.discard(trash)
+        return trash
 
     def sweep(self, keep: set[tuple[str, str]]) -> None:
         """At start: remove half-made uploads, and versions no row refers to."""

@@ -19,7 +19,7 @@ from app.errors import problems
 from app.events import log
 from app.events.log import Event
 from app.events.schemas import RunEvent, view
-from app.runs.headers import matches
+from app.responses import matches
 from app.runs.repository import Stored
 from app.runs.state import FINAL
 
@@ -107,8 +107,10 @@ async def _follow(services: Services, stored: Stored, cursor: int | None) -> Asy
             opening = b""
             if events[-1].terminal:
                 return
-        else:
+        elif await services.database.call(services.runs.is_current, run_id, attempt):
             await wake.wait()
+        else:
+            return  # removed, or computed anew, before this reader came to the end
 
 
 def _frame(event: Event) -> bytes:

@@ -51,6 +51,10 @@ class Executor(Protocol):
     def start(self) -> None:
         """Get ready; may take a second."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether a job would find a worker."""
+
     async def run(self, key: str, job: Callable[[A, Emit], R], value: A, on_message: Emit) -> R:
         """Compute ``job(value, emit)``. ``on_message`` is called on the event loop, in order, before this returns.
 

@@ -10,10 +10,11 @@ import ctypes
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,14 @@ THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS"
 class ProcessExecutor:
     """A pool of worker processes behind the executor's face."""
 
-    def __init__(self, workers: int, seconds: float, memory_mb: int, preload: list[str]) -> None:
+    def __init__(self, workers: int, seconds: float, memory_mb: int, preload: list[str], channels: Path) -> None:
         self._workers, self._seconds, self._memory_mb = workers, seconds, memory_mb
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(preload)
-        self._channels = tempfile.TemporaryDirectory(prefix="tplusone-")
+        self._channels = channels
+        # A server that was killed has left its pipes; the directory is this server's alone.
+        shutil.rmtree(channels, ignore_errors=True)
+        channels.mkdir(mode=0o700)
         self._pool = self._new_pool()
         self._futures: dict[str, Any] = {}
         self._stopped: set[str] = set()
@@ -63,11 +67,16 @@ class ProcessExecutor:
             os.environ.setdefault(variable, "1")
         self._pool.schedule(os.getpid).result()
 
+    @property
+    def ready(self) -> bool:
+        """Whether the workers are there."""
+        return bool(self._pool.active)
+
     async def run(self, key: str, job: Callable[[A, Emit], R], value: A, on_message: Emit) -> R:
         """Compute the job in a worker."""
         if not self._pool.active:  # the fork server was killed; the workers went with it
             self._pool = self._new_pool()
-        path = Path(self._channels.name, key)
+        path = self._channels / key
         channel = _Channel(path, on_message)
         future = self._pool.schedule(_call, args=(job, value, path), timeout=self._seconds)
         self._futures[key] = future
@@ -77,6 +86,8 @@ class ProcessExecutor:
             raise TimeLimitError(f"the run took longer than {self._seconds:g} s") from None
         except ProcessExpired as error:
             raise CrashError(f"the process of the run died with exit code {error.exitcode}") from None
+        except BrokenProcessPool:
+            raise CrashError("the worker processes were killed; new ones are being started") from None
         except MemoryError:
             raise MemoryLimitError(f"the run wanted more than {self._memory_mb} MiB") from None
         except asyncio.CancelledError:
@@ -102,7 +113,7 @@ class ProcessExecutor:
             self.cancel(key)
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
-        self._channels.cleanup()
+        shutil.rmtree(self._channels)
 
 
 class _Channel:
@@ -154,7 +165,8 @@ def _prepare_worker(memory_mb: int) -> None:
 
 def _call(job: Callable[[Any, Emit], Any], value: Any, path: Path) -> Any:
     """In the worker: open the pipe and compute."""
-    with path.open("wb", buffering=0) as pipe:
+    # Without O_CREAT: the pipe of a job that was cancelled before it began is gone, and must stay so.
+    with os.fdopen(os.open(path, os.O_WRONLY), "wb", buffering=0) as pipe:
 
         def emit(message: Message) -> None:
             pipe.write(orjson.dumps(message) + b"\n")

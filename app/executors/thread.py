@@ -12,13 +12,20 @@ from app.executors.base import A, Emit, Message, R, StoppedError, TimeLimitError
 class ThreadExecutor:
     """A thread pool behind the executor's face. Memory is not limited: a thread has none of its own."""
 
-    def __init__(self, workers: int, seconds: float) -> None:
+    def __init__(self, workers: int, seconds: float, warm_up: Callable[[], object]) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="run")
         self._seconds = seconds
+        self._warm_up = warm_up
         self._stops: dict[str, Event] = {}
 
     def start(self) -> None:
-        """Nothing to prepare."""
+        """Compile the kernels."""
+        self._warm_up()
+
+    @property
+    def ready(self) -> bool:
+        """Threads are always there."""
+        return True
 
     async def run(self, key: str, job: Callable[[A, Emit], R], value: A, on_message: Emit) -> R:
         """Compute the job in a thread."""

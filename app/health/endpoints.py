@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 from app.artifacts.manifest import LIBRARIES
 from app.deps import ServicesDep
 from app.health.schemas import Health, Readiness, Version
+from app.responses import json_response
 from app.runs import repository
-from app.runs.endpoints import json_response
 from engine.config import SCHEMA, SEMANTICS
 
 router = APIRouter(tags=["service"])
@@ -31,7 +31,7 @@ async def get_readiness(services: ServicesDep) -> Response:
             return repository.count_queued(connection)
 
     waiting = await services.database.call(queued)
-    return json_response(Readiness(ready=True, database=True, executor=services.settings.executor, queued=waiting))
+    return json_response(Readiness(ready=services.executor.ready, executor=services.settings.executor, queued=waiting))
 
 
 @router.get("/version", operation_id="getVersion")

@@ -13,7 +13,6 @@ class Readiness(BaseModel):
     """Whether runs can be taken, by what they need."""
 
     ready: bool
-    database: bool
     executor: str
     queued: int
 

@@ -5,12 +5,11 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated
 
-import orjson
-from fastapi import APIRouter, BackgroundTasks, Header, Query, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, BackgroundTasks, Depends, Header, Query, Response
 
-from app.deps import ServicesDep
+from app.deps import ServicesDep, unique_keys
 from app.errors import problems
+from app.responses import json_response, matches
 from app.runs import headers
 from app.runs.repository import Filter
 from app.runs.schemas import (
@@ -36,18 +35,12 @@ POLL_SECONDS = 1
 MISSING = problems(HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
-def json_response(
-    value: BaseModel, status: HTTPStatus = HTTPStatus.OK, extra: dict[str, str] | None = None
-) -> Response:
-    """A model as JSON; orjson refuses what JSON cannot say."""
-    return Response(orjson.dumps(value.model_dump(mode="json")), int(status), extra, "application/json")
-
-
 @router.post(
     "/runs",
     operation_id="createRun",
     status_code=HTTPStatus.ACCEPTED,
     response_model=Run,
+    dependencies=[Depends(unique_keys)],
     responses={
         200: {"model": Run | DryRun, "description": "The run is final already, or a dry run"},
         202: {"model": Run, "description": "The run is queued or under way"},
@@ -76,11 +69,11 @@ async def create_run(
     extra = {"Location": f"/runs/{name}"}
     if seconds is not None:
         if claim is Claim.QUEUED:
-            services.runs.start_now(name, attempt)
+            services.driver.start_now(name, attempt)
         stored = await services.runs.wait(name, seconds)
         extra["Preference-Applied"] = f"wait={seconds}"
     elif claim is Claim.QUEUED:
-        background.add_task(services.runs.drive, name, attempt)
+        background.add_task(services.driver.drive, name, attempt)
     final = stored.status in FINAL
     if not final:
         extra["Retry-After"] = str(POLL_SECONDS)
@@ -135,7 +128,7 @@ async def get_run(
     response = json_response(view(stored))
     etag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
     extra = {"ETag": etag, "Cache-Control": "no-cache"}
-    if headers.matches(if_none_match, etag):
+    if matches(if_none_match, etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=extra)
     response.headers.update(extra)
     if stored.status not in FINAL:
@@ -152,7 +145,8 @@ async def get_run(
 async def update_run(run_id: str, body: RunPatch, services: ServicesDep) -> Response:
     """Change tags, note or pin. An absent field stays; a null note is removed."""
     values = {name: getattr(body, name) for name in body.model_fields_set - {"tags"}}
-    stored = await services.database.call(services.runs.patch, run_id, values, body.tags)
+    tags = body.tags if "tags" in body.model_fields_set else None
+    stored = await services.database.call(services.runs.patch, run_id, values, tags)
     return json_response(view(stored))
 
 
@@ -165,7 +159,7 @@ async def update_run(run_id: str, body: RunPatch, services: ServicesDep) -> Resp
 )
 async def cancel_run(run_id: str, services: ServicesDep) -> Response:
     """Stop a run. Nothing happens to one that is final."""
-    return json_response(view(await services.runs.cancel(run_id)), HTTPStatus.ACCEPTED)
+    return json_response(view(await services.driver.cancel(run_id)), HTTPStatus.ACCEPTED)
 
 
 @router.delete(
@@ -177,7 +171,7 @@ async def cancel_run(run_id: str, services: ServicesDep) -> Response:
 )
 async def delete_run(run_id: str, services: ServicesDep) -> Response:
     """Remove a final run and its artifacts; a tombstone stays."""
-    await services.database.call(services.runs.delete, run_id)
+    await services.runs.delete(run_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -189,8 +183,7 @@ async def delete_run(run_id: str, services: ServicesDep) -> Response:
 )
 async def verify_run(run_id: str, services: ServicesDep) -> Response:
     """Hash every file of a run and compare with its manifest."""
-    await services.database.call(services.runs.completed, run_id)
-    mismatches = await services.database.call(services.artifacts.verify, run_id)
+    mismatches = await services.database.call(services.runs.verify, run_id)
     return json_response(Verification(ok=not mismatches, mismatches=[Mismatch.model_validate(m) for m in mismatches]))
 
 
@@ -202,6 +195,6 @@ async def verify_run(run_id: str, services: ServicesDep) -> Response:
 )
 async def recompute_run(run_id: str, services: ServicesDep) -> Response:
     """Compute a completed run again, aside, and compare: identical, equivalent, or the first difference."""
-    verdict, difference = await services.runs.recompute(run_id)
+    verdict, difference = await services.driver.recompute(run_id)
     first = None if difference is None else FirstDifference(**asdict(difference))
     return json_response(Recompute(result=verdict, difference=first))

@@ -13,6 +13,8 @@ from app.errors import InvalidRequestError
 from engine.errors import nearest
 
 LONGEST_WAIT = 60
+LARGEST = 2**63
+"""A database stores no larger integer."""
 
 
 def wait_seconds(prefer: str | None) -> int | None:
@@ -36,7 +38,7 @@ def idempotency_key(value: str | None) -> str | None:
 
 def check_sort(sort: str | None, known: Sequence[str]) -> None:
     """Raises ``InvalidRequestError`` for a metric that does not exist."""
-    name = (sort or "").lstrip("-")
+    name = (sort or "").removeprefix("-")
     if sort is not None and name not in known:
         raise InvalidRequestError(
             f"cannot sort by '{name}'.{nearest(name, known)} Known: {', '.join(known)}", {"allowed": list(known)}
@@ -54,8 +56,7 @@ def decode_cursor(cursor: str, sort: str | None) -> list[Any]:
         made_for, *keys = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError, TypeError) as error:
         raise InvalidRequestError("the cursor is not one this service gave") from error
-    number = (int, float) if sort is None else (int, float, type(None))
-    if made_for != sort or len(keys) != 2 or not isinstance(keys[0], number) or not isinstance(keys[1], str):
+    if made_for != sort or len(keys) != 2 or not _is_key(keys[0], sort) or not isinstance(keys[1], str):
         raise InvalidRequestError("the cursor belongs to a list with another sort")
     return list(keys)
 
@@ -66,7 +67,8 @@ def next_link(path: str, query: Mapping[str, Any]) -> dict[str, str]:
     return {"Link": f'<{path}?{urlencode(given)}>; rel="next"'}
 
 
-def matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether an If-None-Match header names the entity tag (weak comparison)."""
-    given = [part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")]
-    return etag in given or given == ["*"]
+def _is_key(value: object, sort: str | None) -> bool:
+    """Whether a value can be what a list is sorted by: an instant, or a metric that may be undefined."""
+    if sort is None:
+        return isinstance(value, int) and abs(value) < LARGEST
+    return value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < LARGEST)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.db.session import Database
 from app.events import log as event_log
 from app.events.broadcast import Broadcast
@@ -19,6 +21,7 @@ class Recorder:
         self._writing: asyncio.Task[None] | None = None
         self._stage: str | None = None
         self._progress = 0.0
+        self._failure: Exception | None = None
 
     def note(self, message: Message) -> None:
         """Take a message; called on the event loop."""
@@ -26,16 +29,25 @@ class Recorder:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
 
-    async def flush(self) -> None:
-        """Return when everything taken is committed."""
+    async def settle(self) -> None:
+        """Return when nothing is being written any more."""
         if self._writing is not None:
             await self._writing
 
+    async def flush(self) -> None:
+        """Return when everything taken is committed. Raises what kept a message from being written."""
+        await self.settle()
+        if self._failure is not None:
+            raise self._failure
+
     async def _write(self) -> None:
-        while self._waiting:
+        while self._waiting and self._failure is None:
             batch, self._waiting = self._waiting, []
             entries = [self._entry(message) for message in batch]
-            await self._database.call(self._append, entries)
+            try:
+                await self._database.call(self._append, entries)
+            except SQLAlchemyError as error:
+                self._failure = error  # a log with a hole is worse than a failed run: nothing more is written
             self._broadcast.wake(self._name)
 
     def _entry(self, message: Message) -> Entry:

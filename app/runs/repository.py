@@ -30,6 +30,8 @@ from app.db.models import (
     tombstones,
 )
 from app.db.session import now
+from app.errors import ConflictError, GoneError, NotFoundError
+from app.instants import instant
 from app.runs.state import FINAL, UNFINISHED, Status, sources
 
 KEY_LIFETIME_MICROSECONDS = 24 * 3600 * 1_000_000
@@ -77,6 +79,29 @@ def find(connection: Connection, run_id: str) -> Stored | None:
     """One run."""
     row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
     return None if row is None else load(connection, [row])[0]
+
+
+def require(connection: Connection, run_id: str) -> Stored:
+    """One run. Raises ``NotFoundError``, or ``GoneError`` with its tombstone."""
+    stored = find(connection, run_id)
+    if stored is not None:
+        return stored
+    grave = tombstone(connection, run_id)
+    if grave is None:
+        raise NotFoundError(f"there is no run '{run_id}'")
+    kept = {name: grave[name] for name in ("hash", "attempt", "status", "metrics", "manifest_hash", "reason")}
+    raise GoneError(
+        f"run {run_id} was {grave['reason']}; POST its configuration to compute it again",
+        {"tombstone": {"id": run_id, **kept, "removed_at": instant(grave["removed_at"])}},
+    )
+
+
+def require_completed(connection: Connection, run_id: str) -> Stored:
+    """A run whose artifacts are there. Raises ``ConflictError`` where they are not."""
+    stored = require(connection, run_id)
+    if stored.status is not Status.COMPLETED:
+        raise ConflictError(f"the run is {stored.status.value}: only a completed run has artifacts")
+    return stored
 
 
 def load(connection: Connection, rows: Sequence[RowMapping]) -> list[Stored]:
@@ -177,6 +202,12 @@ def save_results(
     connection.execute(insert(run_metrics), [{"run_id": run_id, "name": n, "value": v} for n, v in metrics.items()])
 
 
+def files_of(connection: Connection, run_id: str) -> dict[str, RowMapping]:
+    """The artifacts of a run by name."""
+    query = select(artifacts).where(artifacts.c.run_id == run_id)
+    return {row["name"]: row for row in connection.execute(query).mappings()}
+
+
 def count_queued(connection: Connection) -> int:
     """Runs that wait for a worker."""
     query = select(func.count()).select_from(runs).where(runs.c.status == Status.QUEUED)
@@ -231,7 +262,9 @@ def page(
         value = run_metrics.c.value
         descending = sort.startswith("-")
         query = query.add_columns(value.label("sort_value")).join(
-            run_metrics, (run_metrics.c.run_id == runs.c.id) & (run_metrics.c.name == sort.lstrip("-")), isouter=True
+            run_metrics,
+            (run_metrics.c.run_id == runs.c.id) & (run_metrics.c.name == sort.removeprefix("-")),
+            isouter=True,
         )
         if after is not None:
             query = query.where(_behind(value, after, descending=descending))

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from app.artifacts.store import ArtifactStore
+from app.db.session import Database
 from app.runs import repository
+from app.runs.state import Status
 
 
 def prune(connection: Connection, retain: int) -> list[str]:
@@ -16,7 +18,19 @@ def prune(connection: Connection, retain: int) -> list[str]:
     return removed
 
 
-def remove_files(store: ArtifactStore, run_ids: Sequence[str]) -> None:
-    """Remove what pruned runs left; a crash before this leaves orphans, which the next start sweeps."""
-    for run_id in run_ids:
-        store.remove(run_id)
+def remove_files(database: Database, store: ArtifactStore, run_ids: Sequence[str]) -> None:
+    """Remove what buried runs left; a crash before this leaves orphans, which the next start sweeps.
+
+    A run that was computed again meanwhile keeps its new files: whoever publishes holds the writing transaction,
+    so under one of our own the rows tell whose files they are.
+    """
+    if not run_ids:
+        return
+    hidden = []
+    with database.write() as connection:
+        for run_id in run_ids:
+            stored = repository.find(connection, run_id)
+            if stored is None or stored.status is not Status.COMPLETED:
+                hidden.append(store.hide(run_id))
+    for trash in hidden:
+        store.discard(trash)

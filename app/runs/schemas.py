@@ -8,14 +8,14 @@ from app.datasets.service import Resolved
 from app.instants import instant
 from app.runs.repository import Stored
 from app.runs.state import Status
-from engine.config import RunConfig, run_id
+from engine.config import RunConfig, run_id, sequence
 from engine.metrics.core import DEFINITIONS
 from engine.registry import Frozen
 
-Tag = Annotated[str, StringConstraints(pattern=r"^[^\s,][^,]{0,62}$|^[^\s,]$")]
+Tag = Annotated[str, StringConstraints(pattern=r"^[^\s,\x00-\x1f][^,\x00-\x1f]{0,62}$")]
 Tags = Annotated[
     tuple[Tag, ...],
-    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    BeforeValidator(sequence),
     Field(max_length=50, description="labels; no part of the run's identity"),
 ]
 Note = Annotated[str, Field(max_length=10_000, description="free text; no part of the run's identity")]
@@ -40,9 +40,9 @@ class RunRequest(RunConfig):
 class RunPatch(Frozen):
     """What may be changed about a run: none of it is part of the result. An absent field stays."""
 
-    tags: Tags | None = None
+    tags: Tags = ()
     note: Note | None = None
-    pinned: bool | None = None
+    pinned: bool = False
 
 
 class Wire(BaseModel):

@@ -1,10 +1,6 @@
-"""The job of a run: compute and write aside. Knows the engine and files, nothing of SQL or HTTP.
+"""The job of a run: compute and write aside. Knows the engine and files, nothing of SQL or HTTP."""
 
-Loaded by the fork server of the process executor: importing this module compiles the kernels (or takes them
-from numba's cache), so that a worker is ready when it is forked.
-"""
-
-import resource
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +11,14 @@ import engine
 from app.artifacts import manifest
 from app.executors.base import Emit
 from engine.config import parse_config
-from engine.data import synthetic
-from engine.data.columnar import open_mapped, write
+from engine.data.columnar import open_mapped
 from engine.hooks import Stage, within
 
-PROGRESS_SECONDS = 0.25
-"""At most four progress events a second."""
+PROGRESS_SECONDS = 0.5
+"""Two kinds of progress events, each at most twice a second: four together."""
+
+RESET_PEAK = "5"
+"""What tells the kernel to forget a process's highest memory use."""
 
 
 @dataclass(frozen=True)
@@ -46,52 +44,12 @@ def execute(job: Job, emit: Emit) -> Outcome:
     hooks = _Hooks(emit)
     config = parse_config(job.config)
     data = open_mapped(job.dataset, config.symbols)
+    _reset_peak()
     result = engine.run(config, data, hooks)
     with within(hooks, Stage.ARTIFACTS):
         files = manifest.write(result, job.aside)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    manifest.write_benchmark(job.aside, hooks.seconds, result, peak)
+    manifest.write_benchmark(job.aside, hooks.seconds, result, _peak_bytes())
     return Outcome(files, result.summary()["metrics"], result.warnings)
-
-
-@dataclass(frozen=True)
-class Import:
-    """A file to check and normalise, with what was declared about it."""
-
-    file: Path
-    name: str
-    options: Mapping[str, Any]
-    aside: Path
-
-
-@dataclass(frozen=True)
-class Imported:
-    """A normalised dataset: its digest, what it declares, what it holds, and the report of the checks."""
-
-    digest: str
-    conventions: Mapping[str, str]
-    symbols: Mapping[str, Any]
-    rows: int
-    report: Mapping[str, Any]
-
-
-def import_file(job: Import, _emit: Emit) -> Imported:
-    """Read, check and normalise a file, aside."""
-    dataset = engine.load(job.file, name=job.name, **job.options)
-    return store(dataset, job.aside)
-
-
-def store(dataset: engine.Dataset, aside: Path) -> Imported:
-    """Write a dataset aside as columns."""
-    write(dataset, aside)
-    conventions = dataset.conventions
-    return Imported(
-        digest=dataset.digest(),
-        conventions=conventions.identity() | {"timezone": conventions.timezone},
-        symbols={s: {"rows": len(v), "digest": v.digest(conventions)} for s, v in dataset.series.items()},
-        rows=sum(len(v) for v in dataset.series.values()),
-        report=dataset.report,
-    )
 
 
 @dataclass
@@ -101,37 +59,49 @@ class _Hooks:
     emit: Emit
     seconds: dict[str, float] = field(default_factory=dict)
     _began: float = 0.0
-    _told: float = 0.0
+    _stage: Stage = Stage.DATA
+    _progress: float = 0.0
+    _told: dict[str, float] = field(default_factory=dict)
 
     def stage(self, stage: Stage, *, ended: bool) -> None:
         if ended:
             self.seconds[stage.value] = time.perf_counter() - self._began
             return
         self._began = time.perf_counter()
+        self._stage, self._progress = stage, stage.done_before
         self.emit({"type": "stage", "stage": stage.value, "progress": stage.done_before})
 
     def progress(self, stage: Stage, fraction: float) -> None:
-        done = stage.done_before + stage.weight * fraction
-        self._throttled({"type": "progress", "stage": stage.value, "progress": round(done, 4)})
+        self._stage, self._progress = stage, round(stage.done_before + stage.weight * fraction, 4)
+        self._throttled("progress", {})
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
-        message = {"type": kind, "data": dict(data), "message": str(data.get("message", ""))}
         if kind == "validation_progress":
-            self._throttled(message)
+            self._throttled(kind, data)
         else:
-            self.emit(message)
+            self.emit({"type": kind, "data": dict(data), "message": str(data.get("message", ""))})
 
-    def _throttled(self, message: dict[str, Any]) -> None:
-        if time.monotonic() - self._told >= PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            self.emit(message)
-
-
-def warm_up() -> None:
-    """Run a tiny backtest through every kernel, so that no run pays for compiling."""
-    data = synthetic.market(bars=200)
-    base = {"dataset": data.name, "symbols": list(data.series), "validation": {"permutation": {"n": 10}}}
-    engine.run(base | {"strategy": {"name": "dual_sma", "params": {"fast": 2, "slow": 5}}}, data)
+    def _throttled(self, kind: str, data: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self._told.get(kind, -PROGRESS_SECONDS) >= PROGRESS_SECONDS:
+            self._told[kind] = now
+            self.emit({"type": kind, "stage": self._stage.value, "progress": self._progress, "data": dict(data)})
 
 
-warm_up()
+def _in_own_process() -> bool:
+    # A thread of the server shares its memory with everything else there.
+    return threading.current_thread() is threading.main_thread() and Path("/proc/self/status").exists()
+
+
+def _reset_peak() -> None:
+    if _in_own_process():
+        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
+
+
+def _peak_bytes() -> int | None:
+    """The most memory the process of this run had in use since it began; None where that is not the run's alone."""
+    if not _in_own_process():
+        return None
+    status = Path("/proc/self/status").read_text()
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(kilobytes) * 1024

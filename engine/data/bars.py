@@ -18,6 +18,7 @@ from engine.types import NANOSECONDS_PER_SECOND, Bools, Floats, Times
 COLUMNS = ("open", "high", "low", "close", "volume")
 SYMBOL_PATTERN = r"[A-Za-z0-9^][A-Za-z0-9 ._:/=^&+-]{0,63}"
 
+TIMEFRAME_PATTERN = r"^([1-9]\d{0,3})([smhdw])$"
 PIECE = 65_536
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -25,7 +26,7 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 def timeframe_ns(timeframe: str) -> int:
     """Length of a bar in nanoseconds: ``"15m"`` gives 900e9. Raises ``DataError`` for another form."""
-    match = re.fullmatch(r"([1-9]\d{0,3})([smhdw])", timeframe)
+    match = re.fullmatch(TIMEFRAME_PATTERN, timeframe)
     if match is None:
         raise DataError(f"timeframe '{timeframe}' is not a number followed by s, m, h, d or w, such as 1h")
     return int(match[1]) * _UNIT_SECONDS[match[2]] * NANOSECONDS_PER_SECOND

@@ -14,7 +14,7 @@ import numpy as np
 from engine.data.bars import COLUMNS, Conventions, Series
 from engine.data.sessions import HOUR_NS, missing_bars
 from engine.errors import DataError
-from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Bools, Ints, Times
+from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Bools, Floats, Ints, Times
 
 OnBadRows = Literal["refuse", "drop"]
 Finding = dict[str, Any]
@@ -162,10 +162,8 @@ def _oddities(s: Series, number: Ints, conventions: Conventions) -> Iterator[Fin
     if s.volume.any():
         marks.append(("zero_volume", s.volume == 0.0, "nothing traded in the bar", "untradable_bar"))
     marks.append(("stuck_prices", _stuck(s), f"{STUCK_BARS} or more bars in a row show one price only", None))
-    factor = np.divide(s.close[1:], s.close[:-1])
-    jump = (factor > JUMP_FACTOR) | (factor < 1.0 / JUMP_FACTOR)
     text = f"the close moved by a factor above {JUMP_FACTOR:g}: an unadjusted split or a lost decimal point?"
-    marks.append(("price_jump", np.concatenate(([False], jump)), text, "adjustment"))
+    marks.append(("price_jump", _jumps(s.close), text, "adjustment"))
     missing = missing_bars(s.time, conventions)
     text = f"bars are missing before the row, at most {missing.max(initial=0)} at once"
     marks.append(("gaps", np.concatenate(([False], missing > 0)), text, "calendar"))
@@ -207,11 +205,19 @@ def span(series: Series, conventions: Conventions) -> dict[str, Any]:
     return {"rows": len(series), "start": stamp(int(series.time[0])), "end": stamp(end)}
 
 
+def _jumps(close: Floats) -> Bools:
+    """(T,) True where a close is more than ``JUMP_FACTOR`` times the one before, or under one such part of it."""
+    factor = np.divide(close[1:], close[:-1])
+    far = (factor > JUMP_FACTOR) | (factor < 1.0 / JUMP_FACTOR)
+    return np.concatenate((np.zeros(min(1, len(close)), dtype=np.bool_), far))
+
+
 def describe_rows(series: Series, conventions: Conventions) -> dict[str, Any]:
     """What a run should know about the rows it uses.
 
     ``rows``, ``start``, ``end``; ``gaps`` with ``count`` and ``longest_bars`` (see ``missing_bars`` for what
-    counts); ``zero_volume``, 0 for a symbol without volume; ``flat_bars``, where all four prices are one.
+    counts); ``zero_volume``, 0 for a symbol without volume; ``flat_bars``, where all four prices are one;
+    ``price_jumps``, where a close is more than 3 times the one before, or less than a third.
     """
     missing = missing_bars(series.time, conventions)
     silent = int((series.volume == 0.0).sum()) if series.volume.any() else 0
@@ -220,4 +226,5 @@ def describe_rows(series: Series, conventions: Conventions) -> dict[str, Any]:
         "gaps": {"count": int((missing > 0).sum()), "longest_bars": int(missing.max(initial=0))},
         "zero_volume": silent,
         "flat_bars": int(_flat(series).sum()),
+        "price_jumps": int(_jumps(series.close).sum()),
     }

@@ -49,6 +49,8 @@ _ROLES = {
     "symbol": ("symbol", "ticker"),
 }
 _OPTIONAL = ("volume", "symbol")
+MOST_DROPPED = 0.5
+"""A file that would lose this share of a symbol's rows is not what it was said to be."""
 _ACCEPTED = "accepted are Parquet, and CSV in UTF-8 with a header row and , ; or tab between fields"
 _HEAD_BYTES = 1 << 16
 _MAGIC = {
@@ -95,7 +97,7 @@ def load(
     _check_options(label=label, adjustment=adjustment, on_bad_rows=on_bad_rows)
     options = {
         "symbol": symbol,
-        "timeframe": timeframe,
+        "timeframe": timeframe and timeframe_name(timeframe_ns(timeframe)),
         "label": label,
         "timezone": timezone and check_zone(timezone),
         "calendar": calendar,
@@ -103,7 +105,12 @@ def load(
     }
     declared = {option: value for option, value in options.items() if value is not None}
     table = _read(Path(path), max_rows)
-    return _assemble(table, Path(path).name, name or Path(path).stem, declared, on_bad_rows)
+    return _assemble(table, Path(path).name, name or dataset_name(Path(path).stem), declared, on_bad_rows)
+
+
+def dataset_name(text: str) -> str:
+    """A name a configuration can use for a dataset, made of any text: ``GBPUSD H1`` gives ``gbpusd-h1``."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("._-")[:64] or "data"
 
 
 def _assemble(table: _Table, source: str, name: str, declared: dict[str, str], on_bad_rows: OnBadRows) -> Dataset:
@@ -129,9 +136,13 @@ def _assemble(table: _Table, source: str, name: str, declared: dict[str, str], o
         "symbols": entries,
     }
     refuse(report, source)
-    empty = [s for s, v in series.items() if not len(v)]
-    if empty:
-        raise DataError(f"'{source}' has no row left for {', '.join(empty)}", {"report": report})
+    lost = [s for i, (s, v) in enumerate(series.items()) if len(v) <= MOST_DROPPED * np.count_nonzero(group == i)]
+    if lost:
+        raise DataError(
+            f"'{source}' would lose half of its rows or more of {', '.join(lost)}: look at the report; the rows may run"
+            " newest first, one stamp may lie far ahead, or a declared convention may be wrong",
+            {"report": report},
+        )
     return Dataset(name, conventions, series, report)
 
 
@@ -179,7 +190,10 @@ def _scan_csv(path: Path, head: bytes) -> tuple[pl.LazyFrame, list[str]]:
     """Every column as text under its position, since headers may repeat or be blank."""
     line = _header(path.name, head)
     delimiter = max(",;\t", key=line.count)
-    names = [n.strip() for n in next(csv.reader([line], delimiter=delimiter), [])]
+    try:
+        names = [n.strip() for n in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise DataError(f"'{path.name}' has a header that is no CSV ({error}); {_ACCEPTED}") from error
     _used(path.name, names)  # before Polars, whose words about a file that is no table help nobody
     lazy = pl.scan_csv(
         path,

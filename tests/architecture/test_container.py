@@ -131,7 +131,7 @@ def test_the_entry_point_serves_from_a_copy_of_the_compiled_kernels(tmp_path: Pa
 def test_a_copied_cache_compiles_nothing(tmp_path: Path) -> None:
     """What the image bakes is taken as it is: a fresh process with the copy loads every kernel from it."""
     baked, copied = tmp_path / "baked", tmp_path / "copied"
-    worker = [sys.executable, "-m", "app.runs.worker"]
+    worker = [sys.executable, "-m", "app.warm"]
     subprocess.run(worker, cwd=ROOT, env={**os.environ, "NUMBA_CACHE_DIR": str(baked)}, check=True)
     before = sorted(path.name for path in baked.rglob("*.nb?"))
     assert before

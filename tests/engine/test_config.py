@@ -157,7 +157,7 @@ def test_an_unknown_strategy_lists_the_known() -> None:
         ({"portion": 2}, "/portion", "portion_out_of_range"),
         ({"fraction": 0.0}, "/fraction", "greater_than"),
         ({"symbols": []}, "/symbols", "too_short"),
-        ({"symbols": "A"}, "/symbols", "tuple_type"),
+        ({"symbols": "A"}, "/symbols", "list_type"),
         ({"symbols": ["A\n"]}, "/symbols/0", "string_pattern_mismatch"),
         (
             {"strategy": {"name": "buy_and_hold"}, "execution": {"feature_lag": 0}},

@@ -224,10 +224,11 @@ def test_what_leaves_a_degenerate_run_is_finite(name: str, strategy: Any, costs:
             assert column.is_infinite().sum() == 0, column.name
 
 
-def test_the_summary_states_the_lags_and_that_a_market_is_synthetic() -> None:
+def test_the_summary_states_the_lags_and_the_conventions() -> None:
     data = synthetic(bars=60)
     result = engine.run(config(symbols=["SYNTH"], execution={"feature_lag": 0, "fill_lag": 3}), data)
     text = "\n".join(result.summary()["assumptions"])
     assert "feature_lag 0" in text
     assert "fill_lag 3" in text
-    assert "synthetic" in text
+    assert "open of a bar of 1h" in text
+    assert "calendar 24x7" in text

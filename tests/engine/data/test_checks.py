@@ -173,6 +173,7 @@ def test_describe_rows() -> None:
         "gaps": {"count": 1, "longest_bars": 2},
         "zero_volume": 1,
         "flat_bars": 1,
+        "price_jumps": 0,
     }
     empty = describe_rows(Series(**columns).slice(0, 0), M1)
     assert (empty["rows"], empty["start"], empty["gaps"]["count"]) == (0, None, 0)

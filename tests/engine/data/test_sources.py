@@ -257,7 +257,7 @@ def test_a_spacing_that_cannot_be_told_and_options_that_are_none(tmp_path: Path)
 
 def test_a_symbol_without_a_row_left_is_refused(tmp_path: Path) -> None:
     path = text(tmp_path, STAMPS, row="{t},10,5,9,11,5")
-    with pytest.raises(DataError, match="no row left for X"):
+    with pytest.raises(DataError, match="would lose half of its rows or more of X"):
         load(path, symbol="X", on_bad_rows="drop")
 
 
