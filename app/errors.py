@@ -16,17 +16,18 @@ Problems never echo the input, and never show a stack trace: they carry the id o
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from app.executors.base import ExecutorError
 from engine.config import RunConfig, field_errors
@@ -216,7 +217,19 @@ async def _http(request: Request, error: Exception) -> Response:
     code = CODES.get(status, status.name.lower())
     response = render(request, status, code, str(raised.detail))
     response.headers.update(raised.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(_methods(request))
     return response
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method of the request's path: the router names those of the first route only."""
+    found: set[str] = set()
+    routers: Sequence[APIRouter] = request.app.state.routers
+    for route in (route for router in routers for route in router.routes):
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def unexpected(request: Request, error: Exception) -> Response:

@@ -120,7 +120,8 @@ def create_app(settings: Settings, lock: FileLock | None = None) -> FastAPI:
     )
     app.add_middleware(RequestContext)
     errors.install(app)
-    for room in (runs, events, artifacts, datasets, catalog, health):
-        app.include_router(room.router, dependencies=[Depends(known_parameters)])
+    app.state.routers = [room.router for room in (runs, events, artifacts, datasets, catalog, health)]
+    for router in app.state.routers:
+        app.include_router(router, dependencies=[Depends(known_parameters)])
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app

@@ -89,8 +89,11 @@ class Registry(Generic[P]):
         return Annotated[Union[tuple(self.members().values())], Field(discriminator="name")]  # noqa: UP007 - built at run time
 
     def describe(self) -> list[dict[str, Any]]:
-        """Name, description and JSON Schema of every member, for the catalog."""
-        return [
-            {"name": name, "description": getdoc(plugin) or "", "schema": plugin.model_json_schema()}
-            for name, plugin in self.members().items()
-        ]
+        """Name, description, JSON Schema and module of every member, for the catalog."""
+        return [describe(name, plugin) for name, plugin in self.members().items()]
+
+
+def describe(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    """What the catalog says of a configured value."""
+    schema = model.model_json_schema()
+    return {"name": name, "description": getdoc(model) or "", "parameters": schema, "source": model.__module__}

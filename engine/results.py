@@ -4,7 +4,6 @@ Arrays are (time, asset) or one-dimensional over orders, fills or trades; docstr
 small integers inside arrays and become the names of these enumerations where a run leaves the engine.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -23,9 +22,8 @@ class Reason(IntEnum):
 
     NONE = 0
     END_OF_DATA = 1
-    ZERO_VOLUME = 2
-    NO_CASH = 3
-    SUPERSEDED = 4
+    NO_CASH = 2
+    SUPERSEDED = 3
 
 
 class Cause(IntEnum):
@@ -183,6 +181,3 @@ class Curve:
     day_close: Times
     equity: Floats
     annual: float
-
-
-Metrics = Mapping[str, Metric]

@@ -4,13 +4,12 @@ Undefined is null, never NaN. Times: a fill at the open has its bar's open time;
 bar's close time.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from engine.data.bars import Bars
+from engine.metrics.drawdown import drawdowns
 from engine.results import Cause, Ledger, Leg, Metric, Outcome, Reason, Signals, Trades
 from engine.types import Bools, Floats, Ints, Times
 
@@ -21,8 +20,7 @@ PERCENT = 100.0
 def equity_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
     """One row a bar, at its close. Exposures are fractions of equity, null where equity is not above 0."""
     equity = ledger.equity
-    previous = np.concatenate(([ledger.initial_capital], equity[:-1]))
-    peak = np.maximum(np.maximum.accumulate(equity), ledger.initial_capital)
+    from_start = np.concatenate(([ledger.initial_capital], equity))
     values = ledger.values
     return pl.DataFrame(
         {
@@ -32,8 +30,8 @@ def equity_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
             "positions_value": values.sum(axis=1),
             "gross_exposure": _ratio(np.abs(values).sum(axis=1), equity),
             "net_exposure": _ratio(values.sum(axis=1), equity),
-            "drawdown": equity / peak - 1.0,
-            "returns": _ratio(equity - previous, previous),
+            "drawdown": drawdowns(from_start)[1:],
+            "returns": _ratio(np.diff(from_start), from_start[:-1]),
             "n_positions": np.count_nonzero(ledger.quantity, axis=1),
         }
     )
@@ -175,6 +173,3 @@ def _symbols(bars: Bars, asset: Ints) -> pl.Series:
 def _signal_at(decided: Ints, order: Ints, signals: Signals, asset: Ints) -> Floats:
     values: npt.NDArray[np.float64] = signals.values[decided[order], asset] if len(decided) else np.zeros(len(order))
     return values
-
-
-TABLES: Sequence[str] = ("equity", "trades", "fills", "orders")

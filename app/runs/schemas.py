@@ -151,19 +151,6 @@ class Recompute(Wire):
     difference: FirstDifference | None
 
 
-class Tombstone(Wire):
-    """What stays of a removed run."""
-
-    id: str
-    hash: str
-    attempt: int
-    status: Status
-    metrics: dict[str, float | None]
-    manifest_hash: str | None
-    reason: str
-    removed_at: str
-
-
 BYTES_PER_ROW = 400
 FIXED_BYTES = 64 * 2**20
 SECONDS_PER_ROW = 4e-7

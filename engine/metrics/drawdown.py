@@ -38,14 +38,6 @@ def max_drawdown_duration(equity: Floats, times: Times) -> Metric:
     return Metric(int(longest(equity, times)) / NANOSECONDS_PER_DAY, "days")
 
 
-def max_drawdown_bars(equity: Floats) -> Metric:
-    """Longest episode in bars."""
-    _check(equity)
-    if len(equity) < 2:
-        return Metric(None, "bars", _NO_BARS)
-    return Metric(float(longest(equity, np.arange(len(equity)))), "bars")
-
-
 def _check(equity: Floats) -> None:
     if len(equity) == 0 or not float(equity[0]) > 0.0:
         raise ValueError("equity must start above zero")

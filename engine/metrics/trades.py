@@ -24,11 +24,6 @@ def trade_count(trades: Trades) -> Metric:
     return Metric(float(len(trades)), "count")
 
 
-def closed_trades(trades: Trades) -> Metric:
-    """Round trips that have ended."""
-    return Metric(float(np.count_nonzero(trades.closed)), "count")
-
-
 def win_rate(trades: Trades) -> Metric:
     """Closed trades with ``pnl_net > 0`` over all closed trades; break-even is no win, but it is counted."""
     pnl = trades.pnl_net[trades.closed]

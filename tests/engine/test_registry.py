@@ -62,7 +62,7 @@ def test_no_entry_points_are_fine(registry: Registry[Any]) -> None:
 def test_the_catalog_describes_every_member(registry: Registry[Any]) -> None:
     first = registry.describe()[0]
     assert (first["name"], first["description"]) == ("alpha", "The first.")
-    assert first["schema"]["properties"]["name"]["const"] == "alpha"
+    assert first["parameters"]["properties"]["name"]["const"] == "alpha"
 
 
 def test_numbers_are_what_a_json_client_means() -> None:

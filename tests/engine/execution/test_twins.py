@@ -14,6 +14,7 @@ from engine.execution.fills import FILL, ORDER, Records, columns, ledger
 from engine.execution.plain import ledger_plain
 from engine.execution.trades import TRADE, excursions, excursions_plain, pair, pair_plain
 from engine.features.indicators import rolling_mean, rolling_mean_plain
+from engine.results import Reason
 from engine.strategies.trend import EQUAL_WITHIN, crossing, crossing_plain
 from engine.types import Floats
 
@@ -134,7 +135,7 @@ def test_the_markets_reach_every_branch() -> None:
         seen.update(["waited"] if np.any(orders["filled_bar"] - orders["decided_bar"] > market["fill_lag"]) else [])
 
     look()
-    assert seen >= {"ruin", "scaled", "flip", "waited", "reason 0", "reason 1", "reason 3", "reason 4"}
+    assert seen >= {"ruin", "scaled", "flip", "waited", *(f"reason {int(r)}" for r in Reason)}
 
 
 @OFTEN

@@ -11,7 +11,6 @@ from engine.metrics.drawdown import (
     longest,
     longest_plain,
     max_drawdown,
-    max_drawdown_bars,
     max_drawdown_duration,
 )
 from engine.results import Metric
@@ -32,7 +31,6 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(drawdowns(equity), [0.0, 0.0, -0.25, 0.0, -0.5, 0.0])
     assert max_drawdown(equity) == Metric(-0.5, "fraction")
     assert max_drawdown_duration(equity, days(6)) == Metric(2.0, "days")
-    assert max_drawdown_bars(equity) == Metric(2.0, "bars")
 
 
 def test_a_loss_on_the_first_bar_is_a_drawdown() -> None:
@@ -49,7 +47,6 @@ def test_duration_goes_by_the_clock() -> None:
     equity = np.array([100.0, 90.0, 100.0, 99.0, 98.0, 101.0])
     times = np.array([0, 5, 10, 11, 12, 13]) * NANOSECONDS_PER_DAY
     assert max_drawdown_duration(equity, times).value == 10.0
-    assert max_drawdown_bars(equity).value == 3.0
 
 
 def test_equity_that_never_falls_has_no_drawdown() -> None:
@@ -84,13 +81,11 @@ def test_duration_against_a_search_over_all_pairs(seed: int) -> None:
             end = i + 1 + int(back[0]) if len(back) else len(equity) - 1
             if end > i and float(equity[i + 1 : end + 1].min()) < equity[i]:
                 best = max(best, end - i)
-    assert max_drawdown_bars(equity).value == best
 
 
 def test_no_bars_and_no_capital() -> None:
     only = np.array([100.0])
     assert max_drawdown(only).reason == "there are no bars"
     assert max_drawdown_duration(only, days(1)).reason == "there are no bars"
-    assert max_drawdown_bars(only).reason == "there are no bars"
     with pytest.raises(ValueError, match="above zero"):
         drawdowns(np.array([0.0, 1.0]))

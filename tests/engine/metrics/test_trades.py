@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.metrics.trades import closed_trades, exposure, profit_factor, trade_count, turnover, win_rate
+from engine.metrics.trades import exposure, profit_factor, trade_count, turnover, win_rate
 from engine.results import Fills, Ledger, Metric, Orders, Trades
 
 
@@ -63,7 +63,6 @@ def test_break_even_is_no_win_but_is_counted() -> None:
     assert win_rate(trades) == Metric(0.25, "fraction")
     assert profit_factor(trades) == Metric(2.0, "ratio")
     assert trade_count(trades) == Metric(5.0, "count")
-    assert closed_trades(trades) == Metric(4.0, "count")
 
 
 @pytest.mark.parametrize("trades", [make_trades([], []), make_trades([5.0], [-1])])
