@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import typer
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from app.settings import Settings
 
@@ -54,8 +55,13 @@ class CommandError(Exception):
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        return "; ".join(str(item["msg"]).removeprefix("Value error, ") for item in error.errors())
+        return "; ".join(_setting_sentence(item) for item in error.errors())
     return str(error)
+
+
+def _setting_sentence(item: ErrorDetails) -> str:
+    name = "".join(f"TPLUSONE_{str(part).upper()}: " for part in item["loc"])
+    return name + str(item["msg"]).removeprefix("Value error, ")
 
 
 def _settings(**given: Any) -> Settings:
@@ -78,7 +84,7 @@ def serve(
 @app.command()
 def settings() -> None:
     """List every setting with its environment variable, value and meaning."""
-    table = Table("variable", "value", "default", "meaning")
+    table = Table(Column("variable", no_wrap=True), "value", "default", "meaning")
     now = Settings()
     for name, field in Settings.model_fields.items():
         variable = f"TPLUSONE_{name.upper()}"

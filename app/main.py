@@ -95,7 +95,8 @@ def create_app(settings: Settings, lock: FileLock | None = None) -> FastAPI:
         held = lock or lock_data_directory(settings)
         services = build(settings)
         app.state.services = services
-        await services.database.call(services.executor.start)
+        for pool in (services.executor, services.importer):
+            await services.database.call(pool.start)
         await services.database.call(services.datasets.recover)
         for name, attempt in await services.database.call(services.driver.recover):
             services.driver.start_now(name, attempt)

@@ -59,6 +59,8 @@ def compare(kept: Path, again: Path) -> tuple[Verdict, Difference | None]:
     for name in names:
         for difference in _differences(kept / name, again / name, tolerance):
             return "different", difference
+        if same_runtime and file_digest(kept / name) != digests[name]:
+            return "different", Difference(name, None, None, file_digest(kept / name), digests[name])
     return "equivalent", None
 
 

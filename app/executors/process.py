@@ -83,13 +83,13 @@ class ProcessExecutor:
         try:
             result: R = await asyncio.wrap_future(future)
         except FutureTimeoutError:
-            raise TimeLimitError(f"the run took longer than {self._seconds:g} s") from None
+            raise TimeLimitError(f"the computation took longer than {self._seconds:g} s") from None
         except ProcessExpired as error:
-            raise CrashError(f"the process of the run died with exit code {error.exitcode}") from None
+            raise CrashError(f"its process died with exit code {error.exitcode}") from None
         except BrokenProcessPool:
             raise CrashError("the worker processes were killed; new ones are being started") from None
         except MemoryError:
-            raise MemoryLimitError(f"the run wanted more than {self._memory_mb} MiB") from None
+            raise MemoryLimitError(f"the computation wanted more than {self._memory_mb} MiB") from None
         except asyncio.CancelledError:
             if key not in self._stopped:
                 raise

@@ -37,7 +37,7 @@ class ThreadExecutor:
             if stop.is_set():
                 raise StoppedError("cancelled")
             if time.monotonic() > deadline:
-                raise TimeLimitError(f"the run took longer than {self._seconds:g} s")
+                raise TimeLimitError(f"the computation took longer than {self._seconds:g} s")
             loop.call_soon_threadsafe(on_message, message)
 
         try:

@@ -92,7 +92,7 @@ class RunDriver:
         else:
             return
         await recorder.settle()
-        ending = Entry(status.value, message=message, data=error or {})
+        ending = Entry(status.value, recorder.stage, recorder.progress, message, error or {})
         removed = await self._database.call(self._end, name, attempt, status, ending, error)
         self._wake(removed)
         self._store.discard(aside)

@@ -45,7 +45,10 @@ MISSING = problems(HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
         200: {"model": Run | DryRun, "description": "The run is final already, or a dry run"},
         202: {"model": Run, "description": "The run is queued or under way"},
         **problems(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
         ),
     },
 )

@@ -69,6 +69,8 @@ def next_link(path: str, query: Mapping[str, Any]) -> dict[str, str]:
 
 def _is_key(value: object, sort: str | None) -> bool:
     """Whether a value can be what a list is sorted by: an instant, or a metric that may be undefined."""
+    if isinstance(value, bool):
+        return False
     if sort is None:
         return isinstance(value, int) and abs(value) < LARGEST
     return value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < LARGEST)

@@ -19,8 +19,8 @@ class Recorder:
         self._database, self._broadcast, self._name, self._attempt = database, broadcast, name, attempt
         self._waiting: list[Message] = []
         self._writing: asyncio.Task[None] | None = None
-        self._stage: str | None = None
-        self._progress = 0.0
+        self.stage: str | None = None
+        self.progress = 0.0
         self._failure: Exception | None = None
 
     def note(self, message: Message) -> None:
@@ -51,11 +51,11 @@ class Recorder:
             self._broadcast.wake(self._name)
 
     def _entry(self, message: Message) -> Entry:
-        self._stage = message.get("stage", self._stage)
-        self._progress = message.get("progress", self._progress)
-        return Entry(message["type"], self._stage, self._progress, message.get("message", ""), message.get("data", {}))
+        self.stage = message.get("stage", self.stage)
+        self.progress = message.get("progress", self.progress)
+        return Entry(message["type"], self.stage, self.progress, message.get("message", ""), message.get("data", {}))
 
     def _append(self, entries: list[Entry]) -> None:
         with self._database.write() as connection:
             event_log.append(connection, self._name, self._attempt, entries)
-            repository.set_progress(connection, self._name, self._stage, self._progress)
+            repository.set_progress(connection, self._name, self.stage, self.progress)

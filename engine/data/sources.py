@@ -97,9 +97,9 @@ def load(
     _check_options(label=label, adjustment=adjustment, on_bad_rows=on_bad_rows)
     options = {
         "symbol": symbol,
-        "timeframe": timeframe and timeframe_name(timeframe_ns(timeframe)),
+        "timeframe": None if timeframe is None else timeframe_name(timeframe_ns(timeframe)),
         "label": label,
-        "timezone": timezone and check_zone(timezone),
+        "timezone": None if timezone is None else check_zone(timezone),
         "calendar": calendar,
         "adjustment": adjustment,
     }
