@@ -38,15 +38,23 @@ DataDirOption = Annotated[Path | None, typer.Option(help="directory of everythin
 
 def main() -> None:
     """Run the command line; what it refuses ends in one sentence and exit code 2."""
+    try:
+        app()
+    except Exception as error:
+        if not _is_refusal(error):
+            raise
+        errors.print(f"error: {_sentence(error)}", markup=False, highlight=False)
+        raise SystemExit(2) from None
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether an error is one the user can do something about."""
     from app.errors import ServiceError
     from app.main import DataDirectoryInUseError
     from engine.errors import EngineError
 
-    try:
-        app()
-    except (EngineError, ServiceError, ValidationError, DataDirectoryInUseError, CommandError, OSError) as error:
-        errors.print(f"error: {_sentence(error)}", markup=False, highlight=False)
-        raise SystemExit(2) from None
+    known = (EngineError, ServiceError, ValidationError, DataDirectoryInUseError, CommandError, OSError)
+    return isinstance(error, known)
 
 
 class CommandError(Exception):

@@ -133,8 +133,7 @@ def main_metrics(metrics: dict[str, Metric]) -> dict[str, float | None]:
 
 
 def _times(values: Times, defined: Bools | None = None) -> pl.Series:
-    series = pl.Series(values=values, dtype=pl.Int64)
-    return _mask(series, defined).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    return _mask(pl.Series(values=values, dtype=pl.Int64), defined).cast(STAMP)
 
 
 def _floats(values: Floats, defined: Bools) -> pl.Series:
@@ -157,9 +156,10 @@ def _nulls(count: int) -> pl.Series:
 
 def _names(codes: Ints, names: dict[int, str]) -> pl.Series:
     """Codes as text; a code without a name is null."""
-    return pl.Series(values=codes, dtype=pl.Int64).replace_strict(
-        list(names), list(names.values()), default=None, return_dtype=pl.String
-    )
+    place = np.full(len(codes), len(names))
+    for position, code in enumerate(names):
+        place[codes == code] = position
+    return pl.Series(values=[*names.values(), None], dtype=pl.String).gather(place)
 
 
 def _sides(quantity: Floats) -> pl.Series:

@@ -11,6 +11,7 @@ class Broadcast:
 
     def __init__(self) -> None:
         self._waiting: dict[str, asyncio.Event] = {}
+        self.closed = False
 
     def next(self, run_id: str) -> asyncio.Event:
         """Take this before reading the log; it is set at the first wake-up after."""
@@ -21,3 +22,9 @@ class Broadcast:
         event = self._waiting.pop(run_id, None)
         if event is not None:
             event.set()
+
+    def close(self) -> None:
+        """The server stops: nobody waits any longer."""
+        self.closed = True
+        for run_id in list(self._waiting):
+            self.wake(run_id)

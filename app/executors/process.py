@@ -74,7 +74,17 @@ class ProcessExecutor:
 
     async def run(self, key: str, job: Callable[[A, Emit], R], value: A, on_message: Emit) -> R:
         """Compute the job in a worker."""
+        try:
+            return await self._attempt(key, job, value, on_message)
+        except BrokenProcessPool:  # idle workers died before the job was given out
+            try:
+                return await self._attempt(key, job, value, on_message)
+            except BrokenProcessPool:
+                raise CrashError("the worker processes were killed") from None
+
+    async def _attempt(self, key: str, job: Callable[[A, Emit], R], value: A, on_message: Emit) -> R:
         if not self._pool.active:  # the fork server was killed; the workers went with it
+            self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool = self._new_pool()
         path = self._channels / key
         channel = _Channel(path, on_message)
@@ -86,8 +96,6 @@ class ProcessExecutor:
             raise TimeLimitError(f"the computation took longer than {self._seconds:g} s") from None
         except ProcessExpired as error:
             raise CrashError(f"its process died with exit code {error.exitcode}") from None
-        except BrokenProcessPool:
-            raise CrashError("the worker processes were killed; new ones are being started") from None
         except MemoryError:
             raise MemoryLimitError(f"the computation wanted more than {self._memory_mb} MiB") from None
         except asyncio.CancelledError:
@@ -95,7 +103,7 @@ class ProcessExecutor:
                 raise
             raise StoppedError("cancelled") from None
         finally:
-            channel.close()
+            await channel.close()
             del self._futures[key]
             self._stopped.discard(key)
         return result
@@ -122,6 +130,7 @@ class _Channel:
     def __init__(self, path: Path, on_message: Emit) -> None:
         self._path, self._on_message = path, on_message
         self._rest = b""
+        self._ended = asyncio.Event()
         os.mkfifo(path, 0o600)
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         self._loop = asyncio.get_running_loop()
@@ -136,19 +145,23 @@ class _Channel:
         if not chunk:
             # No writer: an end of file stays readable, and would wake the loop for ever.
             self._loop.remove_reader(self._descriptor)
+            self._ended.set()
             return False
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             self._on_message(orjson.loads(line))
         return True
 
-    def close(self) -> None:
-        """Drain what the job wrote before it ended, and remove the pipe."""
-        while self._read():
-            pass
-        self._loop.remove_reader(self._descriptor)
-        os.close(self._descriptor)
-        self._path.unlink()
+    async def close(self) -> None:
+        """Remove the pipe and drain it; returns when the job has closed it, or is dead: it writes no more files."""
+        self._path.unlink()  # who has not opened it by now cannot any more
+        try:
+            while self._read():
+                pass
+            await self._ended.wait()
+        finally:
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
 
 
 def _prepare_worker(memory_mb: int) -> None:

@@ -225,6 +225,7 @@ class RunDriver:
         self._stopping = True
         for key in self._active:
             self._executor.cancel(key)
+        self._broadcast.close()
 
     async def stopped(self) -> None:
         """Return when every attempt scheduled by ``start_now`` has recorded how it ended."""

@@ -183,7 +183,7 @@ class RunService:
             changed = self._broadcast.next(name)
             stored = await self._database.call(self.get, name)
             left = deadline - asyncio.get_running_loop().time()
-            if stored.status in FINAL or left <= 0:
+            if stored.status in FINAL or left <= 0 or self._broadcast.closed:
                 self._broadcast.wake(name)  # what was registered above must not stay
                 return stored
             try:

@@ -1,0 +1,30 @@
+"""``python -m tests.benchmarks [service] [health] [engine] [start]``: plain tables; all parts without arguments."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from tests.benchmarks import cold, engine, health, service
+
+PARTS: dict[str, Callable[[], None]] = {
+    "service": service.main,
+    "health": health.main,
+    "engine": engine.main,
+    "start": cold.main,
+}
+
+
+def run(names: list[str]) -> int:
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        sys.stderr.write(f"there is no part {', '.join(unknown)}: choose from {', '.join(PARTS)}\n")
+        return 2
+    loads = ", ".join(f"{load:.2f}" for load in os.getloadavg())
+    sys.stdout.write(f"{os.cpu_count()} processors, load {loads}\n")
+    for name in names or PARTS:
+        PARTS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(sys.argv[1:]))
