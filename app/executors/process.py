@@ -57,7 +57,6 @@ class ProcessExecutor:
         return ProcessPool(
             max_workers=self._workers,
             initializer=_prepare_worker,
-            initargs=(self._memory_mb,),
             context=self._context,
         )
 
@@ -88,7 +87,7 @@ class ProcessExecutor:
             self._pool = self._new_pool()
         path = self._channels / key
         channel = _Channel(path, on_message)
-        future = self._pool.schedule(_call, args=(job, value, path), timeout=self._seconds)
+        future = self._pool.schedule(_call, args=(job, value, path, self._memory_mb), timeout=self._seconds)
         self._futures[key] = future
         try:
             result: R = await asyncio.wrap_future(future)
@@ -164,20 +163,25 @@ class _Channel:
             os.close(self._descriptor)
 
 
-def _prepare_worker(memory_mb: int) -> None:
-    """Limits of a worker process, before its first job."""
+def _prepare_worker() -> None:
+    """What holds for a worker process from its start."""
     ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
     # The pool's own handler waits for Python to get a turn, which a kernel does not give.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + memory_mb * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICE)
 
 
-def _call(job: Callable[[Any, Emit], Any], value: Any, path: Path) -> Any:
+def _limit_memory(memory_mb: int) -> None:
+    """Let the process grow by so much from here; what earlier jobs left behind is not this one's."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    _, highest = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory_mb * 2**20, highest))
+
+
+def _call(job: Callable[[Any, Emit], Any], value: Any, path: Path, memory_mb: int) -> Any:
     """In the worker: open the pipe and compute."""
+    _limit_memory(memory_mb)
     # Without O_CREAT: the pipe of a job that was cancelled before it began is gone, and must stay so.
     with os.fdopen(os.open(path, os.O_WRONLY), "wb", buffering=0) as pipe:
 

@@ -11,14 +11,9 @@ from engine.data.sources import load
 from engine.data.synthetic import market
 from engine.errors import DataError
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 HOUR = 3600 * 10**9
 SMALL = "time,open,high,low,close,volume\n"
 STAMPS = [f"2024-01-02 {h:02}:00" for h in range(6)]
-
-
-def real(*names: str) -> list[str]:
-    return [n for n in names if (DATA / n).exists()]
 
 
 def text(tmp_path: Path, stamps: list[str], head: str = SMALL, **extra: str) -> Path:
@@ -259,64 +254,3 @@ def test_a_symbol_without_a_row_left_is_refused(tmp_path: Path) -> None:
     path = text(tmp_path, STAMPS, row="{t},10,5,9,11,5")
     with pytest.raises(DataError, match="would lose half of its rows or more of X"):
         load(path, symbol="X", on_bad_rows="drop")
-
-
-LOADABLE = {"fx_h1/GBPUSD.parquet": 57_600, "crypto_m1/BTC_USDT.parquet": 66_087}
-
-
-@pytest.mark.parametrize("name", real(*LOADABLE))
-def test_real_files_load(name: str) -> None:
-    assert len(load(DATA / name, symbol="X").series["X"]) == LOADABLE[name]
-
-
-@pytest.mark.parametrize("name", real("equity_d1/us_unadjusted.parquet"))
-def test_a_real_file_of_several_symbols(name: str) -> None:
-    got = load(DATA / name)
-    assert list(got.series) == ["AAPL", "BAC", "EEM", "IBM", "QQQ", "SPY", "USO"]
-    assert got.report["ignored_columns"] == ["price_factor", "split_factor", "adj_close"]
-    findings = {f["code"]: f for f in got.report["symbols"]["AAPL"]["findings"]}
-    assert findings["price_jump"]["count"] == 2  # the 7:1 and 4:1 splits; 2:1 stays below the bound
-
-
-@pytest.mark.parametrize("name", real("context_d1/VIX_to_2018.parquet", "dialects/cboe_vix_daily_to_2018.csv"))
-def test_real_incoherent_bars(name: str) -> None:
-    with pytest.raises(DataError, match=r"ohlc_incoherent in 47 row"):
-        load(DATA / name, symbol="VIX")
-    got = load(DATA / name, symbol="VIX", on_bad_rows="drop")
-    assert (got.report["rows_dropped"], got.report["rows_kept"]) == (47, 7257)
-
-
-@pytest.mark.parametrize("name", real("equity_d1/us_factors.parquet"))
-def test_a_real_table_without_prices(name: str) -> None:
-    with pytest.raises(DataError, match="lacks the columns open, high, low, close"):
-        load(DATA / name)
-
-
-@pytest.mark.parametrize("name", real("dialects/dup_and_backstep_SOLUSDT_M30.csv"))
-def test_real_steps_back(name: str) -> None:
-    with pytest.raises(DataError, match=r"out_of_order in 24 .* duplicate_time in 4 "):
-        load(DATA / name, symbol="X")
-    assert load(DATA / name, symbol="X", on_bad_rows="drop").report["rows_dropped"] == 28
-
-
-@pytest.mark.parametrize("name", real("dialects/decimal_loss_EURUSD_M1_0-10k.csv"))
-def test_real_lost_decimal_points(name: str) -> None:
-    with pytest.raises(DataError, match=r"ohlc_incoherent in 231 "):
-        load(DATA / name, symbol="X")
-    left = load(DATA / name, symbol="X", on_bad_rows="drop").report["symbols"]["X"]["findings"]
-    assert "price_jump" in {f["code"] for f in left}  # bars wholly a thousand times too high are coherent
-
-
-DIALECTS = sorted(p.name for p in DATA.glob("dialects/*") if p.name != "README.md")
-
-
-@pytest.mark.parametrize("name", DIALECTS)
-@pytest.mark.parametrize("on_bad_rows", ["refuse", "drop"])
-def test_every_dialect_loads_or_is_refused_in_words(name: str, on_bad_rows: Any) -> None:
-    refused = ""
-    rows = 0
-    try:
-        rows = len(load(DATA / "dialects" / name, symbol="X", on_bad_rows=on_bad_rows).series["X"])
-    except DataError as error:
-        refused = error.message
-    assert rows > 0 or len(refused) > 30
