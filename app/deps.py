@@ -46,7 +46,10 @@ def known_parameters(request: Request) -> None:
     """Refuse a query parameter the call does not have: a misspelt one would silently change what happens."""
     route = request.scope["route"]
     known = sorted(field.alias for field in route.dependant.query_params)
-    unknown = [name for name in request.query_params if name not in known]
+    given = [name for name, _ in request.query_params.multi_items()]
+    if len(given) > len(set(given)):
+        raise InvalidRequestError("a query parameter is given twice")
+    unknown = [name for name in given if name not in known]
     if unknown:
         entries = [
             {
@@ -73,7 +76,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     for key, value in pairs:
         if key in seen:
-            raise InvalidRequestError(f"the body has the key '{key[:64]}' twice in one object")
+            raise InvalidRequestError("the body says one key of an object twice")
         seen[key] = value
     return seen
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from app.artifacts.manifest import BENCHMARK, MANIFEST
+from app.artifacts.manifest import BENCHMARK, MANIFEST, manifest_hash
 from app.executors.base import Emit
 from engine.canonical import file_digest
 
@@ -46,22 +46,32 @@ def compare(kept: Path, again: Path) -> tuple[Verdict, Difference | None]:
     """``identical`` bytes; on another runtime ``equivalent`` values; otherwise the first difference."""
     new = _load(again / MANIFEST)
     try:
-        old, runtime = _load(kept / MANIFEST), _load(kept / BENCHMARK)["runtime"]
-    except (OSError, ValueError, KeyError, TypeError):
+        old = _load(kept / MANIFEST)
+        kept_hash, listed = manifest_hash(old), {file["name"] for file in old["files"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "different", Difference(MANIFEST, None, None, "unreadable", new["manifest_hash"])
     digests = {file["name"]: file["sha256"] for file in new["files"]}
     whole = all((kept / name).is_file() and file_digest(kept / name) == digests[name] for name in digests)
-    if whole and old["manifest_hash"] == new["manifest_hash"]:
+    if whole and kept_hash == new["manifest_hash"]:
         return "identical", None
-    same_runtime = runtime == _load(again / BENCHMARK)["runtime"]
+    same_runtime = _runtime(kept) == _runtime(again)
     tolerance = 0.0 if same_runtime else TOLERANCE
-    names = sorted({file["name"] for file in (*old["files"], *new["files"])})
-    for name in names:
+    for name in sorted(listed | digests.keys()):
         for difference in _differences(kept / name, again / name, tolerance):
             return "different", difference
         if same_runtime and file_digest(kept / name) != digests[name]:
             return "different", Difference(name, None, None, file_digest(kept / name), digests[name])
+    if same_runtime:
+        return "different", Difference(MANIFEST, None, None, kept_hash, new["manifest_hash"])
     return "equivalent", None
+
+
+def _runtime(directory: Path) -> Any:
+    """What a run was made on; None where that is not known any more."""
+    try:
+        return _load(directory / BENCHMARK)["runtime"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _load(path: Path) -> Any:

@@ -15,6 +15,7 @@ from app.responses import matches
 
 router = APIRouter(tags=["artifacts"])
 
+RANGE = r"(?:\d{1,18}-\d{0,18}|-\d{1,18})"
 PROBLEMS = problems(HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.CONFLICT)
 
 
@@ -65,9 +66,9 @@ async def _file(services: Services, request: Request, run_id: str, name: str, if
 def _check_range(request: Request, size: int) -> None:
     """Refuse a range outside the file, and forget one that is not understood (RFC 9110 section 14.2)."""
     given = request.headers.get("range")
-    if given is None:
+    if given is None or "if-range" in request.headers:
         return
-    ranges = re.fullmatch(r"bytes=((?:\d+-\d*|-\d+)(?:\s*,\s*(?:\d+-\d*|-\d+))*)", given)
+    ranges = re.fullmatch(rf"bytes=({RANGE}(?:\s*,\s*{RANGE})*)", given)
     if ranges is None or any(_backwards(part) for part in ranges[1].split(",")):
         request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
     elif not any(_reaches(part.strip(), size) for part in ranges[1].split(",")):

@@ -60,7 +60,7 @@ async def stream_run_events(
     attempt: int = stored.row["attempt"]
     seen = last_event_id or last_event_id_query
     cursor, last = await services.database.call(_position, services, run_id, attempt, seen)
-    if format == "json" or (format is None and "application/json" in accept):
+    if format == "json" or (format is None and "application/json" in accept and "text/event-stream" not in accept):
         return await _listing(services, run_id, attempt, cursor or 0, if_none_match)
     if stored.status in FINAL and cursor is not None and cursor == last:
         return Response(status_code=HTTPStatus.NO_CONTENT)

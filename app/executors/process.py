@@ -75,19 +75,20 @@ class ProcessExecutor:
         """Compute the job in a worker."""
         try:
             return await self._attempt(key, job, value, on_message)
-        except BrokenProcessPool:  # idle workers died before the job was given out
+        except BrokenProcessPool:
+            # Workers were killed while they had nothing to do: the pool gives up, which is not the job's fault.
             try:
                 return await self._attempt(key, job, value, on_message)
             except BrokenProcessPool:
                 raise CrashError("the worker processes were killed") from None
 
     async def _attempt(self, key: str, job: Callable[[A, Emit], R], value: A, on_message: Emit) -> R:
-        if not self._pool.active:  # the fork server was killed; the workers went with it
-            self._pool.stop()  # type: ignore[no-untyped-call]
-            self._pool = self._new_pool()
+        if not self._pool.active:
+            await self._replace(self._pool)
         path = self._channels / key
         channel = _Channel(path, on_message)
-        future = self._pool.schedule(_call, args=(job, value, path, self._memory_mb), timeout=self._seconds)
+        pool = self._pool
+        future = pool.schedule(_call, args=(job, value, path, self._memory_mb), timeout=self._seconds)
         self._futures[key] = future
         try:
             result: R = await asyncio.wrap_future(future)
@@ -95,6 +96,9 @@ class ProcessExecutor:
             raise TimeLimitError(f"the computation took longer than {self._seconds:g} s") from None
         except ProcessExpired as error:
             raise CrashError(f"its process died with exit code {error.exitcode}") from None
+        except BrokenProcessPool:
+            await self._replace(pool)
+            raise
         except MemoryError:
             raise MemoryLimitError(f"the computation wanted more than {self._memory_mb} MiB") from None
         except asyncio.CancelledError:
@@ -106,6 +110,13 @@ class ProcessExecutor:
             del self._futures[key]
             self._stopped.discard(key)
         return result
+
+    async def _replace(self, broken: ProcessPool) -> None:
+        """Take a new pool, and kill what is left of the broken one: it may still compute what will be done again."""
+        if self._pool is broken:
+            self._pool = self._new_pool()
+        broken.stop()  # type: ignore[no-untyped-call]
+        await asyncio.to_thread(broken.join)
 
     def cancel(self, key: str) -> None:
         """Kill the worker of the job."""

@@ -142,6 +142,7 @@ async def get_run(
 @router.patch(
     "/runs/{run_id}",
     operation_id="updateRun",
+    dependencies=[Depends(unique_keys)],
     response_model=Run,
     responses=MISSING | problems(HTTPStatus.UNPROCESSABLE_ENTITY),
 )

@@ -1,5 +1,6 @@
 """The job of a run: compute and write aside. Knows the engine and files, nothing of SQL or HTTP."""
 
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ class Outcome:
 def execute(job: Job, emit: Emit) -> Outcome:
     """Compute a run and write its artifacts aside."""
     hooks = _Hooks(emit)
+    shutil.rmtree(job.aside, ignore_errors=True)  # of a try whose worker was killed
     config = parse_config(job.config)
     data = open_mapped(job.dataset, config.symbols)
     _reset_peak()

@@ -171,3 +171,27 @@ def test_a_stream_ends_when_its_run_is_removed(server: LiveServer) -> None:
         assert server.client.delete(f"/runs/{run_id}").status_code == 204
         for _ in lines:
             pass
+
+
+@pytest.mark.parametrize("given", ["bytes=0-" + "9" * 5000, "bytes=" + "9" * 5000 + "-", "bytes=5-2", "lines=1-2"])
+def test_a_range_that_makes_no_sense_is_forgotten(server: LiveServer, finished: str, given: str) -> None:
+    answer = server.client.get(f"/runs/{finished}/artifacts/summary.json", headers={"Range": given})
+    assert answer.status_code == 200
+
+
+def test_what_is_said_twice_is_refused(server: LiveServer, finished: str) -> None:
+    problem(server.client.get("/runs?tag=x&tag=y"), 422)
+    kind = {"Content-Type": "application/json"}
+    twice = b'{"note": "a", "note": "b"}'
+    problem(httpx.patch(f"{server.url}/runs/{finished}", content=twice, headers=kind), 422)
+    problem(httpx.post(f"{server.url}/runs", content=b'{"\\ud800": 1, "\\ud800": 2}', headers=kind), 422)
+
+
+def test_a_manifest_that_is_no_manifest_is_a_difference(server: LiveServer) -> None:
+    run_id = server.completed(fresh())["id"]
+    path = server.data_dir / "runs" / run_id / "manifest.json"
+    edited = json.loads(path.read_bytes()) | {"seed": 999}
+    for content in ("[]", "{}", json.dumps(edited)):
+        path.write_text(content)
+        answer = server.client.post(f"/runs/{run_id}/recompute").json()
+        assert (answer["result"], answer["difference"]["file"]) == ("different", "manifest.json")
