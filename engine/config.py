@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from engine.canonical import canonical_bytes, sha256_hex
-from engine.data.bars import SYMBOL_PATTERN, TIMEFRAME_PATTERN, Dataset, Series, timeframe_ns
+from engine.data.bars import SYMBOL_PATTERN, TIMEFRAME_PATTERN, Conventions, Dataset, Series
+from engine.data.resample import Resampled, check_timeframe, resample
 from engine.errors import ConfigError, FieldError, nearest
 from engine.execution import Execution
 from engine.portfolio import sizings
@@ -95,13 +96,22 @@ class Validation(Frozen):
 
 @dataclass(frozen=True)
 class Window:
-    """Which rows of which symbols a run uses: [start, end), and of those one of the slices of size ``fraction``."""
+    """Which bars of which symbols a run uses.
+
+    Of the rows in [start, end) one of the slices of size ``fraction``, and of those bars of ``timeframe``; None is
+    the rows' own.
+    """
 
     symbols: tuple[str, ...]
     start: datetime | None
     end: datetime | None
     fraction: float
     portion: int
+    timeframe: str | None = None
+
+    def bars(self, series: Series, conventions: Conventions) -> Resampled:
+        """The bars of one symbol. Raises ``ConfigError`` when none are left."""
+        return resample(self.rows(series), conventions, self.timeframe or conventions.timeframe)
 
     def rows(self, series: Series) -> Series:
         """The rows of one symbol. Raises ``ConfigError`` when none are left."""
@@ -169,17 +179,14 @@ class RunConfig(Frozen):
 
     def resolve(self, dataset: Dataset) -> "RunConfig":
         """Fill in what the dataset decides. Raises ``ConfigError`` where they disagree."""
-        own, data_ns = dataset.conventions.timeframe, dataset.conventions.bar_ns
-        if self.timeframe is not None and timeframe_ns(self.timeframe) != data_ns:
-            raise ConfigError(
-                [FieldError("/timeframe", "unavailable_timeframe", f"'{self.dataset}' has bars of {own}", (own,))]
-            )
-        return self.model_copy(update={"timeframe": own})
+        own = dataset.conventions
+        timeframe = own.timeframe if self.timeframe is None else check_timeframe(self.timeframe, own)
+        return self.model_copy(update={"timeframe": timeframe})
 
     @property
     def window(self) -> "Window":
-        """Which rows of its symbols a run uses."""
-        return Window(self.symbols, self.start, self.end, self.fraction, self.portion)
+        """Which bars of its symbols a run uses."""
+        return Window(self.symbols, self.start, self.end, self.fraction, self.portion, self.timeframe)
 
     def identity(self, digests: Mapping[str, str]) -> str:
         """SHA-256 of the run: schema, semantics, the rows' digest by symbol, and the resolved configuration."""

@@ -24,6 +24,7 @@ from engine.config import SCHEMA, SEMANTICS, RunConfig, parse_config, run_id
 from engine.data import sessions
 from engine.data.bars import Bars, Dataset
 from engine.data.checks import describe_rows
+from engine.data.resample import describe
 from engine.execution import round_trips, simulate
 from engine.features import feature_matrix
 from engine.hooks import Hooks, NoHooks, Stage, within
@@ -38,7 +39,6 @@ from engine.validation.base import Report
 if TYPE_CHECKING:
     import pandas as pd
 
-DAYS_PER_YEAR = 365.25
 CURVE_POINTS = 100
 
 
@@ -128,10 +128,12 @@ def run(config: RunConfig | Mapping[str, Any], data: Dataset, hooks: Hooks | Non
     rules = config.execution
     with within(hooks, Stage.DATA):
         symbol = config.symbols[0]
-        series = config.window.rows(data.select([symbol])[0])
-        digests = {symbol: series.digest(data.conventions)}
-        bars = Bars.of(symbol, series, data.conventions)
-        rows_report = describe_rows(series, data.conventions)
+        made = config.window.bars(data.select([symbol])[0], data.conventions)
+        digests = {symbol: made.digest()}
+        bars = Bars.of(symbol, made.series, made.conventions)
+        rows_report = describe_rows(made.series, made.conventions)
+        if made.info is not None:
+            rows_report["resampled"] = dict(made.info)
     with within(hooks, Stage.FEATURES):
         features = feature_matrix(bars, config.strategy.features(), rules.feature_lag)
     with within(hooks, Stage.STRATEGY):
@@ -182,8 +184,7 @@ def measure(bars: Bars, ledger: Ledger, trades: Trades) -> dict[str, Metric]:
 
 def periods_per_year(bars: Bars) -> float:
     """Daily returns in a year: the calendar's days, or the bars themselves where they are longer than a day."""
-    bars_per_year = DAYS_PER_YEAR * NANOSECONDS_PER_DAY / bars.conventions.bar_ns
-    return min(sessions.annual_days(bars.conventions.calendar), bars_per_year)
+    return min(sessions.annual_days(bars.conventions.calendar), sessions.bars_per_year(bars.conventions))
 
 
 def validate(config: RunConfig, bars: Bars, ledger: Ledger, hooks: Hooks) -> tuple[Report, ...]:
@@ -220,7 +221,7 @@ def warn(bars: Bars, ledger: Ledger, signal: Signals, price_jumps: int) -> tuple
         message = f"{price_jumps} closes are over 3 times or under a third of the one before: splits or bad rows?"
         found.append({"code": "PRICE_JUMPS", "message": message})
     days = (bars.close_time[-1] - bars.time[0]) / NANOSECONDS_PER_DAY
-    if days < DAYS_PER_YEAR:
+    if days < sessions.DAYS_PER_YEAR:
         found.append(
             {"code": "SHORT_PERIOD", "message": f"{days:.1f} days are less than a year: annual figures say little"}
         )
@@ -239,6 +240,8 @@ def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
         f"a stamp names the {held.label} of a bar of {held.timeframe}; days follow the calendar {held.calendar}",
         f"prices are adjusted for: {held.adjustment}",
     ]
+    if config.timeframe is not None and config.timeframe != held.timeframe:
+        lines.append(describe(config.timeframe, held))
     return tuple(lines)
 
 

@@ -152,11 +152,11 @@ class DatasetService:
 
     def _period_of(self, name: str, digest: str, window: Window) -> Period:
         data = self._open(name, digest, window.symbols)
-        rows = {s: window.rows(series) for s, series in data.series.items()}
-        first = next(iter(rows.values()))
+        made = {s: window.bars(series, data.conventions) for s, series in data.series.items()}
+        first = next(iter(made.values()))
         return Period(
-            digests={s: series.digest(data.conventions) for s, series in rows.items()},
-            rows=sum(len(series) for series in rows.values()),
-            start_ns=int(first.time[0]),
-            end_ns=int(first.time[-1]) + data.conventions.bar_ns,
+            digests={s: bars.digest() for s, bars in made.items()},
+            rows=sum(len(bars.series) for bars in made.values()),
+            start_ns=int(first.series.time[0]),
+            end_ns=int(first.series.closes(first.conventions.bar_ns)[-1]),
         )

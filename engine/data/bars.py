@@ -74,7 +74,8 @@ class Series:
     """One symbol's rows: ``time`` (T,) int64 ns UTC bar opens, strictly rising; prices and volume (T,) float64.
 
     ``has_volume`` says whether the source has volume for the symbol at all. It belongs to the symbol, not to a
-    period: which bars can be traded must not depend on where a run ends.
+    period: which bars can be traded must not depend on where a run ends. ``close_time`` (T,) says when each bar
+    closes, where that is not simply one bar length after it opens.
     """
 
     time: Times
@@ -84,6 +85,7 @@ class Series:
     close: Floats
     volume: Floats
     has_volume: bool | None = field(default=None, kw_only=True)
+    close_time: Times | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Decide ``has_volume`` where nobody has: slices take it over from the whole series."""
@@ -96,7 +98,12 @@ class Series:
     def slice(self, first: int, last: int) -> "Series":
         """Rows ``first`` to ``last`` (exclusive), as views."""
         rows = (getattr(self, c)[first:last] for c in COLUMNS)
-        return Series(self.time[first:last], *rows, has_volume=self.has_volume)
+        closes = None if self.close_time is None else self.close_time[first:last]
+        return Series(self.time[first:last], *rows, has_volume=self.has_volume, close_time=closes)
+
+    def closes(self, bar_ns: int) -> Times:
+        """(T,) ns when each bar closes."""
+        return self.time + bar_ns if self.close_time is None else self.close_time
 
     def between(self, start: int | None, end: int | None) -> "Series":
         """Rows whose bar opens in [start, end), nanoseconds; None is unbounded."""
@@ -106,7 +113,8 @@ class Series:
 
     def digest(self, conventions: Conventions) -> str:
         """SHA-256 of these rows together with what is declared about them."""
-        rows = array_digest([self.time, *(getattr(self, c) for c in COLUMNS)])
+        closes = () if self.close_time is None else (self.close_time,)
+        rows = array_digest([self.time, *(getattr(self, c) for c in COLUMNS), *closes])
         return sha256_hex(
             canonical_bytes({"rows": rows, "has_volume": bool(self.has_volume), **conventions.identity()})
         )
@@ -165,7 +173,7 @@ class Bars:
             symbols=(symbol,),
             conventions=conventions,
             time=series.time,
-            close_time=series.time + conventions.bar_ns,
+            close_time=series.closes(conventions.bar_ns),
             **{c: _read_only(getattr(series, c)).reshape(-1, 1) for c in COLUMNS},
             tradable=_read_only(tradable).reshape(-1, 1),
         )

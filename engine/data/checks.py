@@ -201,7 +201,7 @@ def span(series: Series, conventions: Conventions) -> dict[str, Any]:
     """``rows``, ``start`` (open of the first bar) and ``end`` (close of the last), null without rows."""
     if not len(series):
         return {"rows": 0, "start": None, "end": None}
-    end = int(series.time[-1]) + conventions.bar_ns
+    end = int(series.slice(len(series) - 1, len(series)).closes(conventions.bar_ns)[0])
     return {"rows": len(series), "start": stamp(int(series.time[0])), "end": stamp(end)}
 
 

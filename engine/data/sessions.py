@@ -1,7 +1,7 @@
 """Clocks and calendars: which UTC moment a wall-clock stamp is, which day a bar belongs to, what is missing.
 
 A calendar is ``24x7``, ``24x5`` (the week ends Friday and begins Sunday, both 17:00 New York) or an exchange
-code. Exchange calendars are imported inside functions: the package is slow to import.
+code, whose sessions ``exchanges`` knows.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,13 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from engine.data.bars import Conventions
+from engine.data.exchanges import (
+    bars_per_session,
+    exchange_names,
+    exchange_sessions,
+    exchange_zone,
+    sessions_per_year,
+)
 from engine.errors import DataError, nearest
 from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Bools, Ints, Times
 
@@ -19,9 +26,9 @@ HOUR_NS = 3600 * NANOSECONDS_PER_SECOND
 WEEK_NS = 7 * NANOSECONDS_PER_DAY
 NEW_YORK = "America/New_York"
 ALWAYS, WEEKDAYS = "24x7", "24x5"
+DAYS_PER_YEAR = 365.25
 _MONDAY_OFFSET = 3  # 1970-01-01 was a Thursday
 _SATURDAY = 5
-_LONGEST_CLOSED_DAYS = 4  # a weekend with a holiday on one side
 _YEARS = (1700, 2199)  # what int64 nanoseconds hold, with room
 # Epochs of 1980-01-01 to 2030-03-17: no unit's range meets another's, and dates written without separators
 # (20200102, 2020010203 and longer) lie outside all of them.
@@ -36,10 +43,7 @@ def check_calendar(calendar: str) -> str:
     """The calendar itself if it is known. Raises ``DataError`` with the nearest known one otherwise."""
     if calendar in (ALWAYS, WEEKDAYS):
         return calendar
-    from exchange_calendars import get_calendar_names  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    # The package has "24/7" and "24/5" of its own; as exchanges they would get 252 days a year.
-    exchanges = [c for c in get_calendar_names() if not c.startswith("24/")]
+    exchanges = exchange_names()
     if calendar in exchanges:
         return calendar
     hint = nearest(calendar, [ALWAYS, WEEKDAYS, *exchanges]) or nearest(calendar.upper(), exchanges)
@@ -133,15 +137,6 @@ def _minutes(offset: str) -> int:
     return -size if offset[0] == "-" else size
 
 
-def _exchange_zone(code: str) -> str:
-    # Building a calendar computes decades of sessions and warns under pandas 3; its class knows the zone.
-    from exchange_calendars.calendar_utils import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        global_calendar_dispatcher as known,
-    )
-
-    return str(known._calendar_factories[known.resolve_alias(check_calendar(code))].tz)
-
-
 def wall_clock(time: Times, zone: str) -> Times:
     """(T,) ns UTC to (T,) ns on the zone's wall clock."""
     if zone == "UTC" or not len(time):
@@ -197,22 +192,51 @@ def weekday(day: Ints) -> Ints:
 def days(open_time: Times, conventions: Conventions) -> Ints:
     """Day (days since epoch) each bar belongs to, from (T,) ns UTC opens.
 
-    24x7: the UTC date. 24x5: a day ends 17:00 New York, and what opens on a weekend belongs to Monday.
-    Exchange: the date in the exchange's zone, or for bars of a day or more the date of the stamp, which is
-    the session. Raises ``DataError`` for an unknown calendar.
+    24x7: the UTC date. 24x5: a day ends 17:00 New York, and what opens on a weekend belongs to Monday. Exchange:
+    the session that is trading, else the session of the local date, else the next one; a bar of a day or more that
+    opens at midnight UTC has the date as written. Raises ``DataError`` for an unknown calendar.
     """
     if conventions.calendar == WEEKDAYS:
         day = (wall_clock(open_time, NEW_YORK) + 7 * HOUR_NS) // NANOSECONDS_PER_DAY
         return day + np.where(weekday(day) >= _SATURDAY, 7 - weekday(day), 0)
-    zone = "UTC"
-    if conventions.calendar != ALWAYS and conventions.bar_ns < NANOSECONDS_PER_DAY:
-        zone = _exchange_zone(conventions.calendar)
-    return wall_clock(open_time, zone) // NANOSECONDS_PER_DAY
+    if conventions.calendar == ALWAYS or not len(open_time):
+        return open_time // NANOSECONDS_PER_DAY
+    if conventions.bar_ns < NANOSECONDS_PER_DAY:
+        return _session_days(open_time, conventions.calendar)
+    written = open_time % NANOSECONDS_PER_DAY == 0
+    if written.all():
+        return open_time // NANOSECONDS_PER_DAY
+    return np.where(written, open_time // NANOSECONDS_PER_DAY, _session_days(open_time, conventions.calendar))
+
+
+def _session_days(time: Times, code: str) -> Ints:
+    """Session of each moment; where none is known, the local date."""
+    known = exchange_sessions(code, int(time.min()), int(time.max()))
+    index, inside = known.at(time)
+    if inside.all():
+        return known.label[index]
+    day = wall_clock(time, exchange_zone(code)) // NANOSECONDS_PER_DAY
+    day[inside] = known.label[index[inside]]
+    return day
 
 
 def annual_days(calendar: str) -> float:
-    """Days a year has: 365.25 for 24x7, 260 for 24x5, 252 for an exchange."""
-    return {ALWAYS: 365.25, WEEKDAYS: 260.0}.get(calendar, 252.0)
+    """Days a year has: 365.25 for 24x7, 260 for 24x5, an exchange's mean number of sessions, such as 252."""
+    known = {ALWAYS: DAYS_PER_YEAR, WEEKDAYS: 260.0}
+    return known[calendar] if calendar in known else sessions_per_year(calendar)
+
+
+def bars_per_year(conventions: Conventions) -> float:
+    """Bars a year has: what the calendar's days hold, or the year itself for bars of a day or more."""
+    bar, calendar = conventions.bar_ns, conventions.calendar
+    unbroken = DAYS_PER_YEAR * NANOSECONDS_PER_DAY / bar
+    if calendar == ALWAYS:
+        return unbroken
+    if bar >= NANOSECONDS_PER_DAY:
+        return min(annual_days(calendar), unbroken)
+    if calendar == WEEKDAYS:
+        return annual_days(calendar) * NANOSECONDS_PER_DAY / bar
+    return annual_days(calendar) * bars_per_session(calendar, bar)
 
 
 def in_weekend(time: Times) -> Bools:
@@ -227,22 +251,27 @@ def _week_position(time: Times) -> tuple[Ints, Times]:
 
 
 def missing_bars(time: Times, conventions: Conventions) -> Ints:
-    """(T-1,) number of bars missing between each bar and the next that the calendar does not explain.
+    """(T-1,) number of bars missing between each of (T,) rising opens and the next that the calendar expects.
 
     24x7 and bars of a week or more: every missing bar. 24x5: 48 hours are free for each weekend passed; for
-    bars of a day or more weekdays count. Exchange, bars of a day or more: steps of more than four days, all
-    their bars; intraday: only within one local day. Holidays are not known, so they count.
+    bars of a day or more weekdays count. Exchange: bars in which it trades, so neither holidays, nor breaks,
+    nor the afternoon of a half day, nor hours before and after the session; for bars of a day or more, sessions.
     """
     bar, step = conventions.bar_ns, np.diff(time)
     missing: Ints = step // bar - 1
-    if conventions.calendar == WEEKDAYS and bar < NANOSECONDS_PER_DAY:
+    if bar >= WEEK_NS or conventions.calendar == ALWAYS or len(time) < 2:
+        pass
+    elif conventions.calendar != WEEKDAYS:
+        known = exchange_sessions(conventions.calendar, int(time[0]), int(time[-1]))
+        if bar < NANOSECONDS_PER_DAY:
+            return known.missing(time, bar)
+        day = days(time, conventions)
+        between = np.searchsorted(known.label, day[1:]) - np.searchsorted(known.label, day[:-1], side="right")
+        missing = between * NANOSECONDS_PER_DAY // bar
+    elif bar < NANOSECONDS_PER_DAY:
         weekends = np.diff(_week_position(time)[0])
         missing = (step - weekends * 2 * NANOSECONDS_PER_DAY) // bar - 1
-    elif conventions.calendar == WEEKDAYS and bar < WEEK_NS:
-        date = (time // NANOSECONDS_PER_DAY).astype("datetime64[D]")
+    else:
+        date = days(time, conventions).astype("datetime64[D]")
         missing = np.busday_count(date[:-1] + 1, date[1:]) * NANOSECONDS_PER_DAY // bar
-    elif conventions.calendar not in (ALWAYS, WEEKDAYS) and bar < NANOSECONDS_PER_DAY:
-        missing = np.where(np.diff(days(time, conventions)) == 0, missing, 0)
-    elif conventions.calendar not in (ALWAYS, WEEKDAYS) and bar < WEEK_NS:
-        missing = np.where(step > _LONGEST_CLOSED_DAYS * NANOSECONDS_PER_DAY, missing, 0)
     return np.maximum(0, missing)

@@ -67,6 +67,13 @@ class TestPost:
         again = server.post(run["config"])
         assert (again.status_code, again.json()["id"]) == (200, run["id"])
 
+    def test_a_longer_timeframe_than_the_dataset_has(self, server: LiveServer) -> None:
+        run = server.completed(fresh(timeframe="240m"))
+        assert run["config"]["timeframe"] == "4h"
+        summary = server.get(f"/runs/{run['id']}/artifacts/summary.json").json()
+        assert summary["hash"] == run["hash"]
+        assert any("bars of 4h are made of bars of 1h" in line for line in summary["assumptions"])
+
     def test_identical_posts_at_once_make_one_run(self, processes: LiveServer) -> None:
         posted = fresh(note="at once")
         together = Barrier(AT_ONCE)
@@ -134,6 +141,7 @@ class TestPost:
             {"validation": {"permutation": {}}},
             {"fraction": 0.5},
             {"start": "2020-01-02T00:00:00Z"},
+            {"timeframe": "4h"},
         ],
     )
     def test_another_question_has_another_hash(self, server: LiveServer, variant: Config) -> None:

@@ -4,4 +4,4 @@ from pathlib import Path
 
 MARKET_DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
-collect_ignore = [] if MARKET_DATA.is_dir() else ["test_real_files.py"]
+collect_ignore = [] if MARKET_DATA.is_dir() else ["test_real_files.py", "test_real_resampling.py"]
