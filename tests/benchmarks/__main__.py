@@ -1,16 +1,17 @@
-"""``python -m tests.benchmarks [service] [health] [engine] [start]``: plain tables; all parts without arguments."""
+"""``python -m tests.benchmarks [service] [health] [engine] [start] [peers]``: plain tables; without arguments all."""
 
 import os
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import cold, engine, health, service
+from tests.benchmarks import cold, engine, health, peers, service
 
 PARTS: dict[str, Callable[[], None]] = {
     "service": service.main,
     "health": health.main,
     "engine": engine.main,
     "start": cold.main,
+    "peers": peers.main,
 }
 
 
