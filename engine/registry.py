@@ -9,7 +9,9 @@ from importlib.metadata import entry_points
 from inspect import getdoc
 from typing import Annotated, Any, Generic, TypeVar, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from engine.errors import UnknownNameError, nearest
 
@@ -30,10 +32,31 @@ Real = Annotated[float, BeforeValidator(_positive_zero)]
 """A finite float; integers are taken, true and "1.5" are refused, -0.0 is 0.0."""
 
 
+def sequence(value: Any) -> Any:
+    """A JSON list as the tuple a frozen value holds."""
+    if not isinstance(value, (list, tuple)):
+        raise PydanticCustomError("list_type", "a list is needed, even for one")
+    return tuple(value)
+
+
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+
+
 class Frozen(BaseModel):
     """The base of every configured value: immutable, nothing unknown, nothing infinite, no coercion of text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Bounds of a field that is validated beforehand come out under pydantic's names: give them JSON Schema's."""
+        found = handler(schema)
+        for field in handler.resolve_ref_schema(found).get("properties", {}).values():
+            for part in (field, field.get("items", {}), *field.get("anyOf", ())):
+                for own, name in _BOUNDS.items():
+                    if own in part:
+                        part[name] = part.pop(own)
+        return found
 
 
 class Plugin(Frozen):

@@ -6,6 +6,9 @@ small integers inside arrays and become the names of these enumerations where a 
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
 
 from engine.types import Bools, Floats, Ints, Times
 
@@ -15,6 +18,7 @@ class Outcome(IntEnum):
 
     FILLED = 0
     UNFILLED = 1
+    PARTIAL = 2
 
 
 class Reason(IntEnum):
@@ -24,13 +28,32 @@ class Reason(IntEnum):
     END_OF_DATA = 1
     NO_CASH = 2
     SUPERSEDED = 3
+    NO_PRICE = 4
+    ZERO_VOLUME = 5
+    MIN_NOTIONAL = 6
+    LOT_ROUNDED_TO_ZERO = 7
+    SHORT_NOT_ALLOWED = 8
+    CANCELLED_BY_EXIT = 9
 
 
 class Cause(IntEnum):
-    """What made an order: the strategy's signal, or ruin (equity at or below zero at a close)."""
+    """What made an order: the signal, ruin (equity at or below zero at a close), an exit, or the end of the data."""
 
     SIGNAL = 0
     RUIN = 1
+    STOP_LOSS = 2
+    TAKE_PROFIT = 3
+    TRAILING_STOP = 4
+    TIME = 5
+    END = 6
+
+
+class Moment(IntEnum):
+    """When in its bar a fill happens: at the open time, or (inside and at the end) at the close time."""
+
+    OPEN = 0
+    INSIDE = 1
+    END = 2
 
 
 class Leg(IntEnum):
@@ -59,10 +82,16 @@ class Signals:
 
 @dataclass(frozen=True)
 class Targets:
-    """``weights`` (T, N), signed notional as a fraction of equity; ``decides`` (T, N): an order leaves here."""
+    """What sizing asks for: all (T, N).
+
+    ``weights`` are signed notional as a fraction of equity, or currency where ``notional``; ``decides``: an order
+    may leave here; ``signals`` after warm-up, for the rules that hang on the sign of a signal.
+    """
 
     weights: Floats
     decides: Bools
+    signals: Floats
+    notional: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +99,8 @@ class Orders:
     """One entry an order, by decision. ``filled_bar`` is -1 and the prices NaN where nothing filled.
 
     ``quantity`` is what was asked for, signed (buy positive); ``filled`` what was traded, signed.
-    ``commission`` and ``slippage`` are currency, at least 0. ``scale`` is the factor on the opening part.
+    ``price`` is the average, ``filled_bar`` and ``moment`` those of the last fill. ``commission`` and ``slippage``
+    are currency, at least 0. ``scale`` is the factor on the opening part, ``scale_reason`` why it is below 1.
     """
 
     asset: Ints
@@ -81,11 +111,13 @@ class Orders:
     outcome: Ints
     reason: Ints
     filled_bar: Ints
+    moment: Ints
     price: Floats
     filled: Floats
     commission: Floats
     slippage: Floats
     scale: Floats
+    scale_reason: Ints
 
     def __len__(self) -> int:
         return len(self.asset)
@@ -95,18 +127,23 @@ class Orders:
 class Fills:
     """One entry a leg, in time order.
 
-    ``quantity`` is signed, ``position`` what is held after it; costs are currency, at least 0.
+    ``quantity`` is signed, ``position`` what is held after it; costs are currency, at least 0. ``borrow`` is what
+    the position paid since its fill before. ``stop`` and ``target`` are the levels in force, infinite for none.
     """
 
     order: Ints
     asset: Ints
     bar: Ints
+    moment: Ints
     leg: Ints
     position: Floats
     quantity: Floats
     price: Floats
     commission: Floats
     slippage: Floats
+    borrow: Floats
+    stop: Floats
+    target: Floats
 
     def __len__(self) -> int:
         return len(self.order)
@@ -114,17 +151,76 @@ class Fills:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What the account went through. ``cash``, ``equity`` (T,) and ``quantity``, ``mark`` (T, N) at each close."""
+    """What the account went through.
 
-    initial_capital: float
-    cash: Floats
-    equity: Floats
-    quantity: Floats
+    ``path`` (T + 1,) is the initial capital, then equity at each close; ``mark`` (T, N) the prices behind it. What a
+    bar without a fill only repeats is not stored: ``cash`` and ``quantity`` follow from the fills.
+    """
+
+    path: Floats
     mark: Floats
     orders: Orders
     fills: Fills
     ruined_bar: int
     """The bar at whose close equity was at or below zero, or -1."""
+    accrued: Floats
+    """(T,) interest less borrow up to each close; empty where nothing accrues."""
+    borrow: float
+    """Paid for shorts, currency."""
+    interest: float
+    """Earned on idle cash, currency."""
+    open_borrow: Floats
+    """(N,) borrow of each position since its last fill."""
+    ambiguous: int
+    """How often stop and target lay inside one bar."""
+
+    @property
+    def initial_capital(self) -> float:
+        """Currency."""
+        return float(self.path[0])
+
+    @property
+    def equity(self) -> Floats:
+        """(T,) at each close."""
+        return self.path[1:]
+
+    @cached_property
+    def cash(self) -> Floats:
+        """(T,) at each close."""
+        bars, balance = self._balance
+        cash: Floats = np.repeat(balance, np.diff(bars, append=len(self.equity)))
+        return cash + self.accrued if len(self.accrued) else cash
+
+    @property
+    def lowest_cash(self) -> float:
+        """The least cash at any close."""
+        return float((self.cash if len(self.accrued) else self._balance[1]).min())
+
+    @cached_property
+    def _balance(self) -> tuple[Ints, Floats]:
+        """The bars at which cash changes by fills, from bar 0 on, and the balance from each of them."""
+        fills = self.fills
+        flows = -fills.quantity * fills.price - fills.commission
+        balance = np.cumsum(np.concatenate(([self.initial_capital], flows)))
+        last = np.flatnonzero(np.diff(fills.bar, append=len(self.equity)))
+        bars, after = fills.bar[last], balance[1:][last]
+        if len(bars) and bars[0] == 0:
+            return bars, after
+        return np.concatenate((np.zeros(1, dtype=np.int64), bars)), np.concatenate((balance[:1], after))
+
+    @cached_property
+    def quantity(self) -> Floats:
+        """(T, N) positions at each close."""
+        rows, assets = self.mark.shape
+        quantity: Floats = np.zeros((rows, assets))
+        for i in range(assets):
+            mine = np.flatnonzero(self.fills.asset == i)
+            bars = self.fills.bar[mine]
+            last = np.flatnonzero(np.diff(bars, append=len(quantity)))
+            if len(last):
+                held = self.fills.position[mine][last]
+                quantity[bars[last[0]] :, i] = np.repeat(held, np.diff(bars[last], append=len(quantity)))
+        return quantity
 
     @property
     def values(self) -> Floats:
@@ -138,9 +234,9 @@ class Trades:
 
     ``side`` is +1 or -1, ``quantity`` the total opened. Prices are average fill prices. An open trade has
     ``exit_bar`` -1, and as ``exit_price`` the average of what was closed so far, NaN if nothing; its P&L is
-    marked at the last close. ``pnl_gross`` is before slippage and commission, so ``pnl_net = pnl_gross -
-    commissions - slippages``. ``mfe`` and ``mae`` are the best and worst excursion in currency while the trade
-    was open (at least 0, at most 0).
+    marked at the last close. ``pnl_gross`` is before costs, so ``pnl_net = pnl_gross - commissions - slippages -
+    borrow_cost``. Levels are those at the last fill, infinite for none. ``mfe`` and ``mae`` are the best and
+    worst excursion in currency while the trade was open (at least 0, at most 0).
     """
 
     asset: Ints
@@ -149,6 +245,8 @@ class Trades:
     exit_order: Ints
     entry_bar: Ints
     exit_bar: Ints
+    entry_moment: Ints
+    exit_moment: Ints
     entry_price: Floats
     exit_price: Floats
     quantity: Floats
@@ -156,6 +254,9 @@ class Trades:
     exit_commission: Floats
     entry_slippage: Floats
     exit_slippage: Floats
+    borrow_cost: Floats
+    stop_level: Floats
+    target_level: Floats
     pnl_gross: Floats
     pnl_net: Floats
     mfe: Floats

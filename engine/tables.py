@@ -4,23 +4,27 @@ Undefined is null, never NaN. Times: a fill at the open has its bar's open time;
 bar's close time.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from engine.data.bars import Bars
 from engine.metrics.drawdown import drawdowns
-from engine.results import Cause, Ledger, Leg, Metric, Outcome, Reason, Signals, Trades
+from engine.results import Cause, Ledger, Leg, Metric, Moment, Outcome, Reason, Signals, Trades
 from engine.types import Bools, Floats, Ints, Times
 
 STAMP = pl.Datetime("ns", "UTC")
 PERCENT = 100.0
+NO_CONTEXT: Mapping[str, Floats] = MappingProxyType({})
 
 
 def equity_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
     """One row a bar, at its close. Exposures are fractions of equity, null where equity is not above 0."""
     equity = ledger.equity
-    from_start = np.concatenate(([ledger.initial_capital], equity))
+    from_start = ledger.path
     values = ledger.values
     return pl.DataFrame(
         {
@@ -37,8 +41,13 @@ def equity_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
     )
 
 
-def trades_table(bars: Bars, ledger: Ledger, signals: Signals, trades: Trades) -> pl.DataFrame:
-    """One row a round trip. ``return_pct``, ``mfe_pct`` and ``mae_pct`` are percent of the entry notional."""
+def trades_table(
+    bars: Bars, ledger: Ledger, signals: Signals, trades: Trades, context: Mapping[str, Floats] = NO_CONTEXT
+) -> pl.DataFrame:
+    """One row a round trip. ``return_pct``, ``mfe_pct`` and ``mae_pct`` are percent of the entry notional.
+
+    ``context`` (T, N) by name adds ``entry_<name>`` and ``exit_<name>``: what was seen when the order left.
+    """
     count = len(trades)
     notional = trades.quantity * trades.entry_price
     closed = trades.closed
@@ -50,16 +59,16 @@ def trades_table(bars: Bars, ledger: Ledger, signals: Signals, trades: Trades) -
             "symbol": _symbols(bars, trades.asset),
             "side": _names(trades.side, {1: "long", -1: "short"}),
             "status": _names(closed.astype(np.int64), {1: "closed", 0: "open"}),
-            "entry_time": _times(bars.time[trades.entry_bar]),
+            "entry_time": _moments(bars, trades.entry_bar, trades.entry_moment),
             "entry_price": trades.entry_price,
-            "exit_time": _times(bars.time[trades.exit_bar], closed),
+            "exit_time": _moments(bars, trades.exit_bar, trades.exit_moment, closed),
             "exit_price": _floats(trades.exit_price, closed),
             "quantity": trades.quantity,
             "entry_commission": trades.entry_commission,
             "exit_commission": trades.exit_commission,
             "entry_slippage": trades.entry_slippage,
             "exit_slippage": trades.exit_slippage,
-            "borrow_cost": np.zeros(count),
+            "borrow_cost": trades.borrow_cost,
             "pnl_gross": trades.pnl_gross,
             "pnl_net": trades.pnl_net,
             "return_pct": PERCENT * trades.pnl_net / notional,
@@ -67,16 +76,30 @@ def trades_table(bars: Bars, ledger: Ledger, signals: Signals, trades: Trades) -
             "exit_reason": _names(np.where(closed, causes, -1), {int(c): c.name.lower() for c in Cause}),
             "entry_signal": _signal_at(orders.decided_bar, trades.entry_order, signals, trades.asset),
             "exit_signal": _floats(_signal_at(orders.decided_bar, trades.exit_order, signals, trades.asset), closed),
-            "stop_level": _nulls(count),
-            "target_level": _nulls(count),
+            "stop_level": _floats(trades.stop_level, np.isfinite(trades.stop_level)),
+            "target_level": _floats(trades.target_level, np.isfinite(trades.target_level)),
             "mfe": trades.mfe,
             "mae": trades.mae,
             "mfe_pct": PERCENT * trades.mfe / notional,
             "mae_pct": PERCENT * trades.mae / notional,
             "correlation_adjusted": np.zeros(count, dtype=np.bool_),
             "correlation_partner": pl.Series(values=[None] * count, dtype=pl.String),
+            **_context(orders.decided_bar, trades, context),
         }
     )
+
+
+def _context(decided: Ints, trades: Trades, context: Mapping[str, Floats]) -> dict[str, pl.Series]:
+    """Values at the decisions to enter and to leave; null where there were none."""
+    columns = {}
+    for name, values in context.items():
+        for end, order, there in (
+            ("entry", trades.entry_order, np.ones(len(trades), dtype=np.bool_)),
+            ("exit", trades.exit_order, trades.closed),
+        ):
+            seen = values[decided[order], trades.asset] if len(decided) else np.zeros(len(order))
+            columns[f"{end}_{name}"] = _floats(seen, there & np.isfinite(seen))
+    return columns
 
 
 def fills_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
@@ -87,7 +110,7 @@ def fills_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
         {
             "fill_id": np.arange(1, len(fills) + 1),
             "order_id": fills.order + 1,
-            "time": _times(bars.time[fills.bar]),
+            "time": _moments(bars, fills.bar, fills.moment),
             "symbol": _symbols(bars, fills.asset),
             "side": _sides(fills.quantity),
             "leg": _names(fills.leg, {int(leg): leg.name.lower() for leg in Leg}),
@@ -103,9 +126,8 @@ def fills_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
 def orders_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
     """One row an order, by decision. ``reason`` says why it did not fill, ``scale_reason`` why it filled smaller."""
     orders = ledger.orders
-    filled = orders.outcome == Outcome.FILLED
+    filled = orders.filled != 0.0
     reasons = {int(r): r.name for r in Reason if r is not Reason.NONE}
-    scaled = filled & (orders.scale < 1.0)
     return pl.DataFrame(
         {
             "order_id": np.arange(1, len(orders) + 1),
@@ -116,13 +138,13 @@ def orders_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
             "quantity": np.abs(orders.quantity),
             "outcome": _names(orders.outcome, {int(o): o.name for o in Outcome}),
             "reason": _names(orders.reason, reasons),
-            "filled_at": _times(bars.time[orders.filled_bar], filled),
+            "filled_at": _moments(bars, orders.filled_bar, orders.moment, filled),
             "fill_price": _floats(orders.price, filled),
             "filled_quantity": np.abs(orders.filled),
             "commission": orders.commission,
             "slippage": orders.slippage,
             "scale": orders.scale,
-            "scale_reason": _names(np.where(scaled, int(Reason.NO_CASH), -1), reasons),
+            "scale_reason": _names(orders.scale_reason, reasons),
         }
     )
 
@@ -134,6 +156,11 @@ def main_metrics(metrics: dict[str, Metric]) -> dict[str, float | None]:
 
 def _times(values: Times, defined: Bools | None = None) -> pl.Series:
     return _mask(pl.Series(values=values, dtype=pl.Int64), defined).cast(STAMP)
+
+
+def _moments(bars: Bars, bar: Ints, moment: Ints, defined: Bools | None = None) -> pl.Series:
+    """When fills happened: at the open, or by the close of their bar."""
+    return _times(np.where(moment == Moment.OPEN, bars.time[bar], bars.close_time[bar]), defined)
 
 
 def _floats(values: Floats, defined: Bools) -> pl.Series:
@@ -148,10 +175,6 @@ def _ratio(numerator: Floats, denominator: Floats) -> pl.Series:
     defined = denominator > 0.0
     values = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=defined)
     return _floats(values, defined)
-
-
-def _nulls(count: int) -> pl.Series:
-    return pl.Series(values=[None] * count, dtype=pl.Float64)
 
 
 def _names(codes: Ints, names: dict[int, str]) -> pl.Series:

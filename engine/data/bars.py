@@ -5,7 +5,8 @@ A stamp in a file becomes an open time here; after that nobody asks which end of
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -75,7 +76,8 @@ class Series:
 
     ``has_volume`` says whether the source has volume for the symbol at all. It belongs to the symbol, not to a
     period: which bars can be traded must not depend on where a run ends. ``close_time`` (T,) says when each bar
-    closes, where that is not simply one bar length after it opens.
+    closes, where that is not simply one bar length after it opens. ``extra`` holds further columns by name, (T,)
+    float64, NaN where a value is missing.
     """
 
     time: Times
@@ -86,6 +88,7 @@ class Series:
     volume: Floats
     has_volume: bool | None = field(default=None, kw_only=True)
     close_time: Times | None = field(default=None, kw_only=True)
+    extra: Mapping[str, Floats] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Decide ``has_volume`` where nobody has: slices take it over from the whole series."""
@@ -99,7 +102,8 @@ class Series:
         """Rows ``first`` to ``last`` (exclusive), as views."""
         rows = (getattr(self, c)[first:last] for c in COLUMNS)
         closes = None if self.close_time is None else self.close_time[first:last]
-        return Series(self.time[first:last], *rows, has_volume=self.has_volume, close_time=closes)
+        extra = {name: values[first:last] for name, values in self.extra.items()}
+        return Series(self.time[first:last], *rows, has_volume=self.has_volume, close_time=closes, extra=extra)
 
     def closes(self, bar_ns: int) -> Times:
         """(T,) ns when each bar closes."""
@@ -115,9 +119,11 @@ class Series:
         """SHA-256 of these rows together with what is declared about them."""
         closes = () if self.close_time is None else (self.close_time,)
         rows = array_digest([self.time, *(getattr(self, c) for c in COLUMNS), *closes])
-        return sha256_hex(
-            canonical_bytes({"rows": rows, "has_volume": bool(self.has_volume), **conventions.identity()})
-        )
+        identity: dict[str, Any] = {"rows": rows, "has_volume": bool(self.has_volume), **conventions.identity()}
+        if self.extra:
+            names = sorted(self.extra)
+            identity["extra"] = {"names": names, "values": array_digest([self.extra[n] for n in names])}
+        return sha256_hex(canonical_bytes(identity))
 
 
 @dataclass(frozen=True)
@@ -150,8 +156,8 @@ class Dataset:
 class Bars:
     """The bars of a run. ``time`` and ``close_time`` (T,) int64 ns; prices and volume (T, N) float64.
 
-    ``tradable`` (T, N): a fill may happen in that bar. A bar of zero volume is not tradable where the symbol
-    has volume at all (semantics section 4).
+    ``extra`` holds further columns by name. ``tradable`` (T, N): a fill may happen in that bar. A bar of zero volume
+    is not tradable where the symbol has volume at all (semantics section 4).
     """
 
     symbols: tuple[str, ...]
@@ -164,6 +170,7 @@ class Bars:
     close: Floats
     volume: Floats
     tradable: Bools
+    extra: Mapping[str, Floats] = field(default_factory=dict)
 
     @classmethod
     def of(cls, symbol: str, series: Series, conventions: Conventions) -> "Bars":
@@ -176,13 +183,36 @@ class Bars:
             close_time=series.closes(conventions.bar_ns),
             **{c: _read_only(getattr(series, c)).reshape(-1, 1) for c in COLUMNS},
             tradable=_read_only(tradable).reshape(-1, 1),
+            extra={name: _read_only(values).reshape(-1, 1) for name, values in series.extra.items()},
         )
 
     def __len__(self) -> int:
         return len(self.time)
 
+    @cached_property
+    def valid(self) -> Bools:
+        """(T, N) whether all four prices are finite and above zero."""
+        valid = np.ones(self.close.shape, dtype=np.bool_)
+        for price in (self.open, self.high, self.low, self.close):
+            valid &= (price > 0.0) & (price < np.inf)
+        return valid
+
+    def slice(self, first: int, last: int) -> "Bars":
+        """Bars ``first`` to ``last`` (exclusive), as views."""
+        arrays = ("time", "close_time", *COLUMNS, "tradable")
+        extra = {name: values[first:last] for name, values in self.extra.items()}
+        return replace(self, extra=extra, **{name: getattr(self, name)[first:last] for name in arrays})
+
     def column(self, name: str) -> Floats:
-        """(T, N) of ``open``, ``high``, ``low``, ``close`` or ``volume``."""
+        """(T, N) of ``open``, ``high``, ``low``, ``close``, ``volume`` or an extra column.
+
+        Raises ``DataError`` for another name.
+        """
+        if name in self.extra:
+            return self.extra[name]
+        if name not in COLUMNS:
+            known = [*COLUMNS, *self.extra]
+            raise DataError(f"there is no column '{name}'.{nearest(name, known)} There are: {', '.join(known)}")
         values: Floats = getattr(self, name)
         return values
 

@@ -4,7 +4,7 @@
 
     directory/
       dataset.json              name, conventions, symbols, report: canonical bytes
-      <quoted symbol>/time.npy  open.npy  high.npy  low.npy  close.npy  volume.npy
+      <quoted symbol>/time.npy  open.npy  high.npy  low.npy  close.npy  volume.npy  extra.<name>.npy
 """
 
 import json
@@ -22,6 +22,7 @@ from engine.errors import DataError, nearest
 
 MANIFEST = "dataset.json"
 _FILES = ("time", *COLUMNS)
+_EXTRA = "extra."
 _CONVENTIONS = ("timeframe", "calendar", "label", "timezone", "adjustment")
 
 
@@ -35,6 +36,8 @@ def write(dataset: Dataset, directory: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in _FILES:
             np.save(folder / f"{name}.npy", getattr(series, name), allow_pickle=False)
+        for name, values in series.extra.items():
+            np.save(folder / f"{_EXTRA}{name}.npy", values, allow_pickle=False)
     manifest = {
         "name": dataset.name,
         "conventions": {name: getattr(dataset.conventions, name) for name in _CONVENTIONS},
@@ -74,9 +77,11 @@ def _manifest(directory: Path) -> dict[str, Any]:
 
 def _series(folder: Path) -> Series:
     columns = [_column(folder, name) for name in _FILES]
-    if len({len(column) for column in columns}) != 1:
+    names = sorted(path.stem for path in folder.glob(f"{_EXTRA}*.npy"))
+    extra = {name.removeprefix(_EXTRA): _column(folder, name) for name in names}
+    if len({len(column) for column in (*columns, *extra.values())}) != 1:
         raise DataError(f"the columns of '{folder.name}' differ in length")
-    return Series(*columns)
+    return Series(*columns, extra=extra)
 
 
 def _column(folder: Path, name: str) -> npt.NDArray[Any]:

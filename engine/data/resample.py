@@ -243,9 +243,7 @@ def _bars(rows: Series, spans: _Spans, own: int, wanted: int) -> Series:
 
 
 def _extras(rows: Series, made: Callable[[str, Floats], Floats]) -> dict[str, Any]:
-    # Columns beyond the five come with the import; a series without that field has none.
-    extra = getattr(rows, "extra", None)
-    return {} if extra is None else {"extra": {name: made(name, values) for name, values in extra.items()}}
+    return {"extra": {name: made(name, values) for name, values in rows.extra.items()}}
 
 
 def _extra(name: str, values: Floats, volume: Floats, first: Ints, last: Ints) -> Floats:

@@ -85,25 +85,28 @@ _DEFINITIONS = (
     Definition("final_equity", "currency", "cash + sum(quantity * mark) at the last close", "accounting identity"),
     Definition("total_commission", "currency", "sum of commissions over fills", "accounting identity"),
     Definition("total_slippage", "currency", "sum of slippage costs over fills", "accounting identity"),
+    Definition("total_borrow_cost", "currency", "sum of what short positions paid, actual/365", "accounting identity"),
+    Definition("total_interest", "currency", "sum of what idle cash earned, actual/365", "accounting identity"),
 )
 
 DEFINITIONS: Mapping[str, Definition] = MappingProxyType({d.name: d for d in _DEFINITIONS})
 """Every core metric by name, in the order of :func:`core_metrics`."""
 
 
-def core_metrics(curve: Curve, ledger: Ledger, trades: Trades, bar_times: Times) -> dict[str, Metric]:
+def core_metrics(curve: Curve, ledger: Ledger, trades: Trades, first_open: int, close_time: Times) -> dict[str, Metric]:
     """Every metric of :data:`DEFINITIONS`, in its order.
 
-    ``bar_times`` (T + 1,) ns: the open time of bar 0, then the close time of each bar. Return, drawdown and
+    ``first_open`` ns is the open time of bar 0, ``close_time`` (T,) ns the close time of each bar. Return, drawdown and
     growth are taken from ``ledger.equity`` at every bar; volatility, Sharpe and Sortino from the days of
     ``curve``. Raises ``ValueError`` where the arrays do not fit together or equity is not finite.
     """
-    equity = np.concatenate(([ledger.initial_capital], ledger.equity))
-    if len(bar_times) != len(equity):
-        raise ValueError("bar_times must hold one more entry than there are bars")
+    equity = ledger.path
+    if len(close_time) != len(equity) - 1:
+        raise ValueError("close_time must hold one entry for each bar")
     if not np.all(np.isfinite(equity)):
         raise ValueError("equity must be finite")
-    growth = cagr(equity, (int(bar_times[-1]) - int(bar_times[0])) / NANOSECONDS_PER_SECOND)
+    end = int(close_time[-1]) if len(close_time) else first_open
+    growth = cagr(equity, (end - first_open) / NANOSECONDS_PER_SECOND)
     drawdown = max_drawdown(equity)
     return {
         "total_return": total_return(equity),
@@ -111,7 +114,7 @@ def core_metrics(curve: Curve, ledger: Ledger, trades: Trades, bar_times: Times)
         **_daily(curve),
         "calmar": calmar(growth, drawdown),
         "max_drawdown": drawdown,
-        "max_drawdown_duration": max_drawdown_duration(equity, bar_times),
+        "max_drawdown_duration": max_drawdown_duration(equity, first_open, close_time),
         **_activity(ledger, trades),
         **_money(ledger, equity),
     }
@@ -132,7 +135,7 @@ def _daily(curve: Curve) -> dict[str, Metric]:
 
 def _activity(ledger: Ledger, trades: Trades) -> dict[str, Metric]:
     return {
-        "exposure": exposure(ledger.quantity),
+        "exposure": exposure(ledger),
         "turnover": turnover(ledger),
         "win_rate": win_rate(trades),
         "profit_factor": profit_factor(trades),
@@ -145,4 +148,6 @@ def _money(ledger: Ledger, equity: Floats) -> dict[str, Metric]:
         "final_equity": Metric(float(equity[-1]), "currency"),
         "total_commission": Metric(exact_sum(ledger.fills.commission), "currency"),
         "total_slippage": Metric(exact_sum(ledger.fills.slippage), "currency"),
+        "total_borrow_cost": Metric(ledger.borrow, "currency"),
+        "total_interest": Metric(ledger.interest, "currency"),
     }

@@ -30,12 +30,15 @@ def max_drawdown(equity: Floats) -> Metric:
     return Metric(float(deepest(equity)), "fraction")
 
 
-def max_drawdown_duration(equity: Floats, times: Times) -> Metric:
-    """Longest episode in days of 86400 s; ``times`` (T + 1,) ns of each point. 0 where equity never fell."""
+def max_drawdown_duration(equity: Floats, start: int, times: Times) -> Metric:
+    """Longest episode in days of 86400 s; 0 where equity never fell.
+
+    ``start`` ns is the time of the first point of equity (T + 1,), ``times`` (T,) ns those of the others.
+    """
     _check(equity)
     if len(equity) < 2:
         return Metric(None, "days", _NO_BARS)
-    return Metric(int(longest(equity, times)) / NANOSECONDS_PER_DAY, "days")
+    return Metric(int(longest(equity, start, times)) / NANOSECONDS_PER_DAY, "days")
 
 
 def _check(equity: Floats) -> None:
@@ -77,23 +80,24 @@ def deepest_plain(equity: Floats) -> float:
 
 
 @kernel
-def longest(equity: Floats, times: Times) -> int:
-    """Longest distance in ``times`` from a peak to the recovery, or to the end."""
-    peak = 0
+def longest(equity: Floats, start: int, times: Times) -> int:
+    """Longest time from a peak to the recovery, or to the end."""
+    peak, since = equity[0], start
     below = False
     span = 0
-    for i in range(1, len(equity)):
-        recovered = equity[i] >= equity[peak]
+    for i in range(len(times)):
+        recovered = equity[i + 1] >= peak
         if below or not recovered:
-            span = max(span, times[i] - times[peak])
+            span = max(span, times[i] - since)
         below = not recovered
         if recovered:
-            peak = i
+            peak, since = equity[i + 1], times[i]
     return span
 
 
-def longest_plain(equity: Floats, times: Times) -> int:
+def longest_plain(equity: Floats, start: int, times: Times) -> int:
     """Twin of :func:`longest`: between two points at a running maximum lies an episode, if anything does."""
+    times = np.concatenate(([start], times))
     tops = np.flatnonzero(equity == np.maximum.accumulate(equity))
     ends = np.append(tops[1:], len(equity) - 1)
     episodes = (times[ends] - times[tops])[(ends - tops > 1) | (equity[ends] < equity[tops])]

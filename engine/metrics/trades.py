@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
+from engine.kernels import kernel
 from engine.results import Fills, Ledger, Metric, Trades
-from engine.types import Floats
+from engine.types import Floats, Ints
 
 _NONE_CLOSED = "there is no closed trade"
 
@@ -43,12 +44,38 @@ def profit_factor(trades: Trades) -> Metric:
     return Metric(exact_sum(pnl[pnl > 0.0]) / loss, "ratio")
 
 
-def exposure(quantity: Floats) -> Metric:
-    """Share of bars with any position at the close; ``quantity`` (T, N)."""
-    if len(quantity) == 0:
+def exposure(ledger: Ledger) -> Metric:
+    """Share of bars with any position at the close."""
+    rows, assets = ledger.mark.shape
+    if rows == 0:
         return Metric(None, "fraction", "there are no bars")
-    held = np.count_nonzero(np.any(quantity != 0.0, axis=1))
-    return Metric(float(held) / len(quantity), "fraction")
+    fills = ledger.fills
+    return Metric(int(bars_held(fills.bar, fills.asset, fills.position, rows, assets)) / rows, "fraction")
+
+
+@kernel
+def bars_held(bar: Ints, asset: Ints, position: Floats, rows: int, assets: int) -> int:
+    """Number of closes with any position; fills (K,) in time order."""
+    held = np.zeros(assets, dtype=np.bool_)
+    total, since = 0, -1
+    for k in range(bar.shape[0]):
+        held[asset[k]] = position[k] != 0.0
+        if k + 1 < bar.shape[0] and bar[k + 1] == bar[k]:
+            continue
+        if held.any():
+            since = bar[k] if since < 0 else since
+        elif since >= 0:
+            total += bar[k] - since
+            since = -1
+    return total + rows - since if since >= 0 else total
+
+
+def bars_held_plain(bar: Ints, asset: Ints, position: Floats, rows: int, assets: int) -> int:
+    """Twin of :func:`bars_held`."""
+    held = np.zeros((rows, assets), dtype=np.bool_)
+    for t, i, after in zip(bar, asset, position, strict=True):
+        held[t:, i] = after != 0.0
+    return int(np.count_nonzero(held.any(axis=1)))
 
 
 def turnover(ledger: Ledger) -> Metric:

@@ -17,7 +17,8 @@ class Report:
 
     ``statistic`` is in the test's own unit, which ``note`` names. ``standard_error`` is the Monte Carlo error
     of ``p_value``: 0 where all outcomes were enumerated (``exact``). ``percentiles`` (``p05`` and so on) are
-    those of the statistic under the null hypothesis. ``replicates`` is how many outcomes were computed.
+    those of the statistic under the null hypothesis. ``replicates`` is how many outcomes were computed;
+    ``details`` are further values of this test alone.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Report:
     replicates: int = 0
     exact: bool = False
     percentiles: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None
 
     def as_dict(self) -> dict[str, Any]:

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from engine.data.bars import Bars
 from engine.execution import Commission, Execution, round_trips, simulate
-from engine.portfolio import targets
-from engine.portfolio.sizing import FixedFraction
-from engine.results import Ledger, Leg, Outcome, Signals, Targets
+from engine.results import Ledger, Leg, Outcome, Targets
 from engine.types import Floats
 from tests.oracle.markets import Columns, Kind, bars_of, columns
 
@@ -56,7 +54,7 @@ def build(seed: int, *, long_only: bool = False, size_at: str | None = None, fre
         commission={"bps": 0.0 if free else float(random.choice((0.0, 5.0, 250.0, 3000.0)))},
     )
     decides = random.random(shape) < random.choice((0.1, 0.4, 1.0))
-    return Case(bars_of(market), Targets(weights, decides), rules, float(random.choice((100.0, 1e5, 1e12))))
+    return Case(bars_of(market), Targets(weights, decides, weights), rules, float(random.choice((100.0, 1e5, 1e12))))
 
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -143,7 +141,7 @@ def test_no_leverage_after_a_bar_that_opens(seed: int) -> None:
     fills = ledger.fills
     size = size_of(ledger)
     for t in np.unique(fills.bar[fills.leg == Leg.OPEN]):
-        price = np.where(case.bars.tradable[t], case.bars.open[t], case.bars.close[t - 1])
+        price = case.bars.open[t].copy()
         here = fills.bar == t
         price[fills.asset[here]] = fills.price[here]
         values = ledger.quantity[t] * price
@@ -174,7 +172,8 @@ def test_the_order_of_symbols_does_not_matter(seed: int, shuffle: Any) -> None:
     shuffle.shuffle(order)
     fields = ("open", "high", "low", "close", "volume", "tradable")
     bars = replace(case.bars, **{f: getattr(case.bars, f)[:, order] for f in fields})
-    permuted = Targets(case.targets.weights[:, order], case.targets.decides[:, order])
+    weights = case.targets.weights[:, order]
+    permuted = Targets(weights, case.targets.decides[:, order], weights)
     one, two = case.ledger(), simulate(bars, permuted, case.rules, case.capital)
     limit = 1e-12 * size_of(one)
     assert np.all(np.abs(one.cash - two.cash) <= limit)
@@ -246,16 +245,8 @@ def market_of(opens: list[float], closes: list[float] | None = None) -> Bars:
 
 
 def one(weights: list[float], decides: list[int]) -> Targets:
-    return Targets(np.array(weights).reshape(-1, 1), np.array(decides, dtype=np.bool_).reshape(-1, 1))
-
-
-def test_the_same_signal_twice_is_decided_once() -> None:
-    signal = Signals(np.array([0.0, 1.0, 1.0, 1.0, -1.0, -1.0, 0.0, 0.0]).reshape(-1, 1), 0)
-    both = targets(FixedFraction(), signal, allow_short=True)
-    assert both.decides[:, 0].tolist() == [False, True, False, False, True, False, True, False]
-    long = targets(FixedFraction(), signal, allow_short=False)
-    assert long.decides[:, 0].tolist() == [False, True, False, False, True, False, False, False]
-    assert long.weights[:, 0].tolist() == [0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    column = np.array(weights, dtype=np.float64).reshape(-1, 1)
+    return Targets(column, np.array(decides, dtype=np.bool_).reshape(-1, 1), column)
 
 
 @pytest.mark.parametrize("weight", [0.25, 0.5, 1.0, -0.25, -0.5, -1.0])
@@ -335,7 +326,8 @@ def test_two_orders_of_one_bar_do_not_spend_the_same_money() -> None:
     """T29, T36: each of two full purchases gets half."""
     price = np.full((3, 2), 16.0)
     bars = bars_of(Columns(price, price, price, price, np.ones_like(price)))
-    both = Targets(np.ones((3, 2)), np.array([[True, True], [False, False], [False, False]]))
+    ones = np.ones((3, 2))
+    both = Targets(ones, np.array([[True, True], [False, False], [False, False]]), ones)
     ledger = simulate(bars, both, rules_of(**FREE), 1024.0)
     assert ledger.orders.scale.tolist() == [0.5, 0.5]
     assert ledger.quantity[1].tolist() == [32.0, 32.0]

@@ -37,7 +37,7 @@ def flat(price: float, rows: int) -> list[list[float]]:
 def targets(weights: Table) -> Targets:
     """A decision wherever the weight changes, the first row included if it is not 0."""
     values: Floats = np.array(weights, dtype=np.float64)
-    return Targets(values, np.diff(values, axis=0, prepend=0.0) != 0.0)
+    return Targets(values, np.diff(values, axis=0, prepend=0.0) != 0.0, values)
 
 
 def account(market: Bars, weights: Table, capital: float = 1000.0, **rules: Any) -> Ledger:
@@ -151,7 +151,8 @@ def test_what_never_fills_ends_with_the_data() -> None:
 
 def test_a_target_already_reached_is_no_order() -> None:
     market = bars(flat(10.0, 4), flat(10.0, 4))
-    made = Targets(np.full((4, 1), 0.5), np.ones((4, 1), dtype=np.bool_))
+    half: Floats = np.full((4, 1), 0.5)
+    made = Targets(half, np.ones((4, 1), dtype=np.bool_), half)
     assert len(simulate(market, made, Execution(**FREE), 1000.0).orders) == 1
 
 

@@ -27,6 +27,8 @@ KEYS = [
     "final_equity",
     "total_commission",
     "total_slippage",
+    "total_borrow_cost",
+    "total_interest",
 ]
 NO_TRADES = make_trades([], [])
 
@@ -35,7 +37,7 @@ def metrics(ledger: Ledger, trades: Trades = NO_TRADES, bars_per_day: int = 1) -
     count = len(ledger.equity)
     times = np.arange(count + 1) * (NANOSECONDS_PER_DAY // bars_per_day)
     days = curve(np.arange(count) // bars_per_day, times[1:], ledger.equity, ledger.initial_capital, 365.25)
-    return core_metrics(days, ledger, trades, times)
+    return core_metrics(days, ledger, trades, int(times[0]), times[1:])
 
 
 def undefined(values: dict[str, Metric]) -> set[str]:
@@ -106,9 +108,7 @@ def test_a_year_by_hand() -> None:
     # 1461 days are four years by the clock; equity doubles twice, with a fall by a half on the way.
     equity = np.full(1461, 100.0)
     equity[100:200], equity[200:] = 50.0, 400.0
-    held = np.zeros(1461)
-    held[:487] = 1.0
-    ledger = make_ledger(list(equity), [(0, 1.0, 50.0), (487, -1.0, 200.0)], list(held))
+    ledger = make_ledger(list(equity), [(0, 1.0, 50.0), (487, -1.0, 200.0)])
     values = metrics(ledger, make_trades([300.0], [487]))
     expected = {
         "total_return": 3.0,
@@ -132,7 +132,7 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     ledger = make_ledger([100.0, 101.0])
     times = np.arange(3) * NANOSECONDS_PER_DAY
     days = curve(np.arange(2), times[1:], ledger.equity, 100.0, 365.25)
-    with pytest.raises(ValueError, match="one more entry"):
-        core_metrics(days, ledger, NO_TRADES, times[1:])
+    with pytest.raises(ValueError, match="one entry for each bar"):
+        core_metrics(days, ledger, NO_TRADES, 0, times)
     with pytest.raises(ValueError, match="finite"):
-        core_metrics(days, replace(ledger, equity=np.array([1.0, np.nan])), NO_TRADES, times)
+        core_metrics(days, replace(ledger, path=np.array([1.0, 1.0, np.nan])), NO_TRADES, 0, times[1:])

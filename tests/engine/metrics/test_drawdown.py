@@ -21,6 +21,10 @@ def days(count: int) -> Times:
     return np.arange(count) * NANOSECONDS_PER_DAY
 
 
+def duration(equity: Floats, times: Times) -> Metric:
+    return max_drawdown_duration(equity, int(times[0]), times[1:])
+
+
 def walk(seed: int, count: int) -> Floats:
     steps = np.random.default_rng(seed).normal(0.0, 0.02, count)
     return np.asarray(100.0 * np.exp(np.cumsum(steps)))
@@ -30,29 +34,29 @@ def test_by_hand() -> None:
     equity = np.array([100.0, 120.0, 90.0, 120.0, 60.0, 130.0])
     np.testing.assert_allclose(drawdowns(equity), [0.0, 0.0, -0.25, 0.0, -0.5, 0.0])
     assert max_drawdown(equity) == Metric(-0.5, "fraction")
-    assert max_drawdown_duration(equity, days(6)) == Metric(2.0, "days")
+    assert duration(equity, days(6)) == Metric(2.0, "days")
 
 
 def test_a_loss_on_the_first_bar_is_a_drawdown() -> None:
     assert max_drawdown(np.array([100.0, 90.0])).value == pytest.approx(-0.1)
-    assert max_drawdown_duration(np.array([100.0, 90.0]), days(2)).value == 1.0
+    assert duration(np.array([100.0, 90.0]), days(2)).value == 1.0
 
 
 def test_an_open_episode_counts_to_the_end() -> None:
     equity = np.array([100.0, 90.0, 100.0, 110.0, 105.0, 104.0, 103.0])
-    assert max_drawdown_duration(equity, days(7)).value == 3.0
+    assert duration(equity, days(7)).value == 3.0
 
 
 def test_duration_goes_by_the_clock() -> None:
     equity = np.array([100.0, 90.0, 100.0, 99.0, 98.0, 101.0])
     times = np.array([0, 5, 10, 11, 12, 13]) * NANOSECONDS_PER_DAY
-    assert max_drawdown_duration(equity, times).value == 10.0
+    assert duration(equity, times).value == 10.0
 
 
 def test_equity_that_never_falls_has_no_drawdown() -> None:
     for equity in (np.full(5, 100.0), np.arange(100.0, 105.0)):
         assert max_drawdown(equity).value == 0.0
-        assert max_drawdown_duration(equity, days(5)).value == 0.0
+        assert duration(equity, days(5)).value == 0.0
 
 
 def test_below_zero_is_a_fall_by_more_than_everything() -> None:
@@ -65,7 +69,7 @@ def test_kernels_equal_their_twins_and_pandas(seed: int) -> None:
     times = np.cumsum(np.random.default_rng(seed).integers(1, 9, len(equity)))
     np.testing.assert_array_equal(drawdown_kernel(equity), drawdown_plain(equity))
     assert deepest(equity) == deepest_plain(equity)
-    assert longest(equity, times) == longest_plain(equity, times)
+    assert longest(equity, times[0], times[1:]) == longest_plain(equity, times[0], times[1:])
     series = pd.Series(equity)
     np.testing.assert_allclose(drawdowns(equity), series / series.cummax() - 1.0, atol=1e-15)
 
@@ -86,6 +90,6 @@ def test_duration_against_a_search_over_all_pairs(seed: int) -> None:
 def test_no_bars_and_no_capital() -> None:
     only = np.array([100.0])
     assert max_drawdown(only).reason == "there are no bars"
-    assert max_drawdown_duration(only, days(1)).reason == "there are no bars"
+    assert duration(only, days(1)).reason == "there are no bars"
     with pytest.raises(ValueError, match="above zero"):
         drawdowns(np.array([0.0, 1.0]))

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from engine.metrics.trades import exposure, profit_factor, trade_count, turnover, win_rate
+from engine.metrics.trades import bars_held, bars_held_plain, exposure, profit_factor, trade_count, turnover, win_rate
 from engine.results import Fills, Ledger, Metric, Orders, Trades
 
 
@@ -16,6 +18,8 @@ def make_trades(pnl: Sequence[float], exit_bar: Sequence[int]) -> Trades:
     ints: Any = np.zeros(count, dtype=np.int64)
     return Trades(
         **dict.fromkeys(("asset", "side", "entry_order", "exit_order", "entry_bar"), ints),
+        **dict.fromkeys(("entry_moment", "exit_moment"), ints),
+        **dict.fromkeys(("borrow_cost", "stop_level", "target_level"), zeros),
         **dict.fromkeys(("entry_price", "exit_price", "quantity", "pnl_gross", "mfe", "mae"), zeros),
         **dict.fromkeys(("entry_commission", "exit_commission", "entry_slippage", "exit_slippage"), zeros),
         exit_bar=np.array(exit_bar, dtype=np.int64),
@@ -26,21 +30,16 @@ def make_trades(pnl: Sequence[float], exit_bar: Sequence[int]) -> Trades:
 def make_ledger(
     equity: Sequence[float],
     fills: Sequence[tuple[int, float, float]] = (),
-    quantity: Sequence[float] | None = None,
     capital: float = 100.0,
 ) -> Ledger:
     """A ledger of one asset; ``fills`` are (bar, quantity, price), each at costs of 1 and 0.5."""
     bars, count = len(equity), len(fills)
     zeros: Any = np.zeros(count)
     ints: Any = np.zeros(count, dtype=np.int64)
-    held = np.zeros(bars) if quantity is None else np.array(quantity, dtype=np.float64)
-    whole = ("asset", "decided_bar", "cause", "outcome", "reason", "filled_bar")
+    whole = ("asset", "decided_bar", "cause", "outcome", "reason", "filled_bar", "moment", "scale_reason")
     real = ("weight", "quantity", "price", "filled", "commission", "slippage", "scale")
     return Ledger(
-        initial_capital=capital,
-        cash=np.zeros(bars),
-        equity=np.array(equity, dtype=np.float64),
-        quantity=held.reshape(bars, 1),
+        path=np.array([capital, *equity], dtype=np.float64),
         mark=np.ones((bars, 1)),
         orders=Orders(**dict.fromkeys(whole, ints), **dict.fromkeys(real, zeros)),
         fills=Fills(
@@ -48,13 +47,20 @@ def make_ledger(
             asset=ints,
             bar=np.array([f[0] for f in fills], dtype=np.int64),
             leg=ints,
-            position=zeros,
+            moment=ints,
+            position=np.cumsum([f[1] for f in fills], dtype=np.float64),
+            **dict.fromkeys(("borrow", "stop", "target"), zeros),
             quantity=np.array([f[1] for f in fills], dtype=np.float64),
             price=np.array([f[2] for f in fills], dtype=np.float64),
             commission=np.full(count, 1.0),
             slippage=np.full(count, 0.5),
         ),
         ruined_bar=-1,
+        accrued=np.empty(0),
+        borrow=0.0,
+        interest=0.0,
+        open_borrow=np.zeros(1),
+        ambiguous=0,
     )
 
 
@@ -84,9 +90,18 @@ def test_profit_factor_does_not_depend_on_order() -> None:
 
 
 def test_exposure_counts_bars_with_any_position() -> None:
-    quantity = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, -1.0], [0.0, -1.0], [0.0, 0.0]])
-    assert exposure(quantity) == Metric(0.6, "fraction")
-    assert exposure(np.empty((0, 2))).reason == "there are no bars"
+    assert exposure(make_ledger([1.0] * 5, [(1, 1.0, 1.0), (3, -1.0, 1.0)])) == Metric(0.4, "fraction")
+    assert exposure(make_ledger([1.0] * 5, [(4, 1.0, 1.0)])) == Metric(0.2, "fraction")
+    assert exposure(make_ledger([1.0] * 5)) == Metric(0.0, "fraction")
+    assert exposure(make_ledger([])).reason == "there are no bars"
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2), st.sampled_from([0.0, 1.0, -1.0])), max_size=20))
+def test_the_twins_count_the_same_bars(fills: list[tuple[int, int, float]]) -> None:
+    fills.sort(key=lambda fill: fill[0])
+    bar, asset = (np.array([f[k] for f in fills], dtype=np.int64) for k in (0, 1))
+    position = np.array([f[2] for f in fills], dtype=np.float64)
+    assert bars_held(bar, asset, position, 10, 3) == bars_held_plain(bar, asset, position, 10, 3)
 
 
 def test_turnover_is_two_sided_over_the_equity_before_by_hand() -> None:
