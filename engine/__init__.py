@@ -10,6 +10,7 @@ from engine.config import RunConfig
 from engine.data.bars import Dataset
 from engine.data.sources import load
 from engine.errors import CancelledError, ConfigError, DataError, EngineError
+from engine.features import FeatureCache
 from engine.pipeline import Result, run
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "EngineError",
+    "FeatureCache",
     "Result",
     "RunConfig",
     "load",

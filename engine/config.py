@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     StringConstraints,
@@ -19,20 +20,23 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from engine.canonical import canonical_bytes, sha256_hex
-from engine.data.bars import SYMBOL_PATTERN, TIMEFRAME_PATTERN, Conventions, Dataset, Series
+from engine.data.bars import COLUMNS, SYMBOL_PATTERN, TIMEFRAME_PATTERN, Conventions, Dataset, Series
 from engine.data.resample import Resampled, check_timeframe, resample
-from engine.errors import ConfigError, FieldError, nearest
+from engine.errors import ConfigError, FieldError, UnknownNameError, nearest
 from engine.execution import Execution
+from engine.features.base import Column, Feature
+from engine.features.plugins import indicators
 from engine.portfolio import sizings
 from engine.portfolio.sizing import FixedFraction
-from engine.registry import Frozen, Real, WholeNumber
+from engine.registry import Frozen, Real, WholeNumber, sequence
 from engine.strategies import strategies
+from engine.validation.costs import Ambiguity, BreakEven, CostSensitivity
 from engine.validation.permutation import Permutation
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the form of a configuration changes."""
 
-SEMANTICS = 1
+SEMANTICS = 2
 """Raised only when results can change; the golden tests guard it."""
 
 RUN_ID_DIGITS = 32
@@ -78,13 +82,6 @@ Instant = Annotated[
 ]
 
 
-def sequence(value: Any) -> Any:
-    """A JSON list as the tuple a frozen value holds."""
-    if not isinstance(value, (list, tuple)):
-        raise PydanticCustomError("list_type", "a list is needed, even for one")
-    return tuple(value)
-
-
 Symbol = Annotated[str, StringConstraints(pattern=f"^{SYMBOL_PATTERN}$")]
 
 
@@ -92,6 +89,13 @@ class Validation(Frozen):
     """The tests of the result; each runs when its block is there."""
 
     permutation: Annotated[Permutation | None, Field(description="does the timing of entries matter?")] = None
+    cost_sensitivity: Annotated[
+        CostSensitivity | None, Field(description="the result under multiples of the costs")
+    ] = None
+    break_even: Annotated[BreakEven | None, Field(description="the cost that leaves nothing")] = None
+    ambiguity: Annotated[
+        Ambiguity | None, Field(description="the result under either path inside bars that hold stop and target")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,43 @@ class Window:
         return rows
 
 
+class IndicatorUse(Frozen):
+    """An indicator to record beside each trade, and for rules that name it."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    name: Annotated[str, Field(description="one of the catalog's indicators")]
+    params: Annotated[dict[str, Any], Field(description="its parameters; the catalog has their schema")] = Field(
+        default_factory=dict
+    )
+    alias: Annotated[str, Field(alias="as", pattern=r"^[a-z][a-z0-9_]{0,31}$", description="its name in this run")]
+
+    @model_validator(mode="after")
+    def _resolved(self) -> Self:
+        """Fill in its defaults. The first thing wrong with a parameter is reported."""
+        try:
+            made = indicators.get(self.name).model_validate({"name": self.name, "params": self.params})
+        except UnknownNameError as error:
+            raise PydanticCustomError(
+                "unknown_name", "{message}", {"message": error.message, "field": "name"}
+            ) from None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = "/".join(map(str, first["loc"]))
+            raise PydanticCustomError(
+                "invalid_parameter", "{message}", {"message": first["msg"], "field": field}
+            ) from None
+        object.__setattr__(self, "params", made.params.model_dump(mode="json"))
+        return self
+
+    def features(self) -> dict[str, Feature]:
+        """Each output under its name: the main one under ``as``, others with their own name behind it."""
+        made = indicators.get(self.name).model_validate({"name": self.name, "params": self.params})
+        outputs = made.features()
+        main = next(iter(outputs))
+        return {self.alias if o == main else f"{self.alias}_{o}": feature for o, feature in outputs.items()}
+
+
 class RunConfig(Frozen):
     """A backtest, complete: equal configurations on equal data give equal bytes."""
 
@@ -141,6 +182,11 @@ class RunConfig(Frozen):
     end: Annotated[Instant | None, Field(description="bars open before this")] = None
     fraction: Annotated[Real, Field(gt=0.0, le=1.0, description="size of the slice of the period")] = 1.0
     portion: Annotated[WholeNumber, Field(ge=1, le=10_000, description="which slice, from 1")] = 1
+    indicators: Annotated[
+        tuple[IndicatorUse, ...],
+        BeforeValidator(sequence),
+        Field(max_length=50, description="recorded at the entry and exit of each trade"),
+    ] = ()
     strategy: strategies.union()  # type: ignore[valid-type]
     risk: sizings.union() = FixedFraction()  # type: ignore[valid-type]
     execution: Execution = Execution()
@@ -165,6 +211,25 @@ class RunConfig(Frozen):
                 "this strategy looks at no feature, so feature_lag has no effect: leave it at 1",
                 {"field": "execution/feature_lag"},
             )
+        if self.validation.ambiguity is not None and (not self.execution.stops or self.execution.take_profit is None):
+            raise PydanticCustomError(
+                "without_effect",
+                "there is no bar with both a stop and a target to be ambiguous: set both, or leave this out",
+                {"field": "validation/ambiguity"},
+            )
+        names = list(COLUMNS) + [name for use in self.indicators for name in use.features()]
+        for k, use in enumerate(self.indicators):
+            if any(names.count(name) > 1 for name in use.features()):
+                raise PydanticCustomError(
+                    "duplicate_name", "this name is taken already", {"field": f"indicators/{k}/as"}
+                )
+        strangers = sorted(set(self.execution.per_symbol) - set(self.symbols))
+        if strangers:
+            raise PydanticCustomError(
+                "without_effect",
+                "per_symbol names a symbol that is not in symbols",
+                {"field": f"execution/per_symbol/{strangers[0]}"},
+            )
         if not self.execution.allow_short and not self.strategy.goes_short:
             raise PydanticCustomError(
                 "without_effect",
@@ -172,6 +237,25 @@ class RunConfig(Frozen):
                 {"field": "execution/allow_short"},
             )
         return self
+
+    def context(self) -> dict[str, Feature]:
+        """The configured indicators by name."""
+        return {name: feature for use in self.indicators for name, feature in use.features().items()}
+
+    def features(self) -> dict[str, Feature]:
+        """What the strategy looks at; a column that is the name of an indicator is that indicator."""
+        context = self.context()
+        return {
+            name: context.get(feature.name, feature) if isinstance(feature, Column) else feature
+            for name, feature in self.strategy.features().items()
+        }
+
+    def _features_by_pointer(self) -> list[tuple[str, Feature]]:
+        """Every feature of the run, and the field it comes from."""
+        own = [("/strategy/params/column", feature) for feature in self.features().values()]
+        for k, use in enumerate(self.indicators):
+            own += [(f"/indicators/{k}/params/column", feature) for feature in use.features().values()]
+        return own
 
     def plain(self) -> dict[str, Any]:
         """The configuration as JSON values, every default written out."""
@@ -181,7 +265,31 @@ class RunConfig(Frozen):
         """Fill in what the dataset decides. Raises ``ConfigError`` where they disagree."""
         own = dataset.conventions
         timeframe = own.timeframe if self.timeframe is None else check_timeframe(self.timeframe, own)
+        self._check_columns(dataset)
         return self.model_copy(update={"timeframe": timeframe})
+
+    def _check_columns(self, dataset: Dataset) -> None:
+        """Refuse what needs a column the dataset has not. Raises ``ConfigError`` with every such field."""
+        wrong = []
+        for symbol, series in zip(self.symbols, dataset.select(self.symbols), strict=True):
+            if self.execution.fill_price == "vwap" and "vwap" not in series.extra:
+                message = f"{symbol} has no column vwap; choose open, mid, typical or close"
+                wrong.append(FieldError("/execution/fill_price", "missing_column", message))
+            known = [*COLUMNS, *series.extra]
+            for pointer, feature in self._features_by_pointer():
+                for column in sorted(set(feature.columns) - set(known)):
+                    message = f"{symbol} has no column '{column}'.{nearest(column, known)}"
+                    wrong.append(FieldError(pointer, "missing_column", message, tuple(known)))
+            costs = self.execution.costs(symbol)
+            for field, needs in (
+                ("slippage", costs.slippage.needs_volume),
+                ("max_participation", costs.max_participation is not None),
+            ):
+                if needs and not series.has_volume:
+                    message = f"{symbol} has no volume, which this needs"
+                    wrong.append(FieldError(f"/execution/{field}", "missing_volume", message))
+        if wrong:
+            raise ConfigError(wrong)
 
     @property
     def window(self) -> "Window":

@@ -4,22 +4,36 @@ A raw feature at bar t is computed from bars 0..t. A strategy at t sees the valu
 happens in :func:`lagged` and nowhere else; prices and volume reach a strategy only as features, under it too.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from engine.data.bars import Bars
+from engine.features.cache import FeatureCache
 from engine.types import Floats
+
+STARTS = 8
+"""How many late starts the start-up error is measured on."""
 
 
 class Feature(Protocol):
-    """A causal function of bars."""
+    """A causal function of bars: a frozen, hashable value."""
+
+    def __hash__(self) -> int: ...
 
     @property
     def lookback(self) -> int:
         """Number of bars the first defined value needs, at least 1."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The dataset's columns it reads."""
+
+    @property
+    def recursive(self) -> bool:
+        """Whether a value depends on bars before its lookback, as that of an exponential average does."""
 
     def compute(self, bars: Bars) -> Floats:
         """(T, N) values; NaN on the first ``lookback - 1`` bars. Row t depends on bars 0..t only."""
@@ -29,15 +43,34 @@ class Feature(Protocol):
 class FeatureMatrix:
     """What a strategy may look at: ``values`` by name, each (T, N), already lagged.
 
-    ``warmup`` is the number of leading bars on which at least one value is not there yet.
+    ``warmup`` is the number of leading bars on which at least one value is not there yet. ``startup`` is the
+    start-up error of each recursive feature, see :func:`startup_error`.
     """
 
     values: Mapping[str, Floats]
     warmup: int
     shape: tuple[int, int]
+    startup: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Floats:
         return self.values[name]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the dataset itself, such as ``close`` or a score somebody brought."""
+
+    name: str
+    lookback: int = field(default=1, init=False)
+    recursive: bool = field(default=False, init=False)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def compute(self, bars: Bars) -> Floats:
+        """(T, N) in the column's own unit."""
+        return bars.column(self.name)
 
 
 def lagged(raw: Floats, lag: int) -> Floats:
@@ -50,11 +83,74 @@ def lagged(raw: Floats, lag: int) -> Floats:
     return shifted
 
 
-def feature_matrix(bars: Bars, features: Mapping[str, Feature], feature_lag: int) -> FeatureMatrix:
-    """Compute every feature and lag it. ``warmup`` is the longest lookback plus the lag, less one."""
+def feature_matrix(
+    bars: Bars,
+    features: Mapping[str, Feature],
+    feature_lag: int,
+    cache: FeatureCache | None = None,
+    digest: str = "",
+) -> FeatureMatrix:
+    """Compute every feature and lag it. ``warmup`` is the longest lookback plus the lag, less one.
+
+    ``cache`` keeps raw values under ``digest``, that of the rows, and the feature.
+    """
     longest = max((f.lookback for f in features.values()), default=0)
+    startup = {name: startup_error(f, bars) for name, f in features.items() if f.recursive}
     return FeatureMatrix(
-        values={name: lagged(f.compute(bars), feature_lag) for name, f in features.items()},
+        values={name: lagged(_raw(f, bars, cache, digest), feature_lag) for name, f in features.items()},
         warmup=longest - 1 + feature_lag if features else 0,
         shape=bars.close.shape,
+        startup={name: error for name, error in startup.items() if error is not None},
     )
+
+
+def _raw(feature: Feature, bars: Bars, cache: FeatureCache | None, digest: str) -> Floats:
+    if cache is None or isinstance(feature, Column):
+        return feature.compute(bars)
+    known = cache.get((digest, feature))
+    return cache.put((digest, feature), feature.compute(bars)) if known is None else known
+
+
+def startup_error(feature: Feature, bars: Bars) -> float | None:
+    """How far the first value of a feature that starts late is from the value with more history before it.
+
+    The feature is started on a few bars, with as much history again as its lookback and without; the error is the
+    largest difference, relative to the values' median size. None where the data is too short to tell.
+    """
+    need = feature.lookback
+    if len(bars) < 2 * need + 1:
+        return None
+    late, full = [], []
+    for first in np.unique(np.linspace(need, len(bars) - need, STARTS).astype(np.int64)):
+        late.append(feature.compute(bars.slice(first, first + need))[-1])
+        full.append(feature.compute(bars.slice(max(0, first - 10 * need), first + need))[-1])
+    a, b = np.array(late), np.array(full)
+    known = np.isfinite(a) & np.isfinite(b)
+    if not known.any():
+        return None
+    scale = float(np.median(np.abs(b[known])))
+    worst = float(np.abs(a - b)[known].max())
+    return worst / scale if scale > 0.0 else (0.0 if worst == 0.0 else None)
+
+
+def over_valid(columns: list[Floats], function: Callable[..., Floats]) -> Floats:
+    """Apply a function of (T,) columns to the rows on which all are finite; (T,), NaN on the others.
+
+    A bar without a price would otherwise spoil every value after it.
+    """
+    valid = np.isfinite(columns[0])
+    for column in columns[1:]:
+        valid &= np.isfinite(column)
+    if valid.all():
+        return function(*(np.ascontiguousarray(c) for c in columns))
+    result = np.full(len(valid), np.nan)
+    result[valid] = function(*(c[valid] for c in columns))
+    return result
+
+
+def by_asset(columns: list[Floats], function: Callable[..., Floats]) -> Floats:
+    """:func:`over_valid` for each column of (T, N) arrays."""
+    assets = columns[0].shape[1]
+    if assets == 1:
+        return over_valid([c[:, 0] for c in columns], function).reshape(-1, 1)
+    return np.column_stack([over_valid([c[:, i] for c in columns], function) for i in range(assets)])

@@ -1,14 +1,24 @@
-"""Indicators of our own."""
+"""Features of our own: those TA-Lib has not, and those it computes in a way that a spike or a large price spoils."""
 
-import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from engine.data.bars import Bars
-from engine.kernels import kernel
+from engine.data.sessions import bars_per_year, days
+from engine.features.base import by_asset
+from engine.features.rolling import (
+    moments,
+    rolling_max,
+    rolling_mean,
+    rolling_rank,
+    rolling_std,
+    session_sums,
+)
 from engine.types import Floats
+
+Side = Literal["upper", "lower", "middle"]
 
 
 @dataclass(frozen=True)
@@ -16,50 +26,197 @@ class SimpleMovingAverage:
     """Mean of the last ``length`` values of a column; lookback ``length``."""
 
     length: int
-    column: Literal["open", "high", "low", "close", "volume"] = "close"
+    column: str = "close"
+    recursive: ClassVar[bool] = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
 
     @property
     def lookback(self) -> int:
         return self.length
 
     def compute(self, bars: Bars) -> Floats:
-        """(T, N) in price units."""
-        values = bars.column(self.column)
-        return np.column_stack([rolling_mean(values[:, i], self.length) for i in range(values.shape[1])])
+        """(T, N) in the column's unit."""
+        return by_asset([bars.column(self.column)], lambda x: rolling_mean(x, self.length))
 
 
-@kernel
-def rolling_mean(values: Floats, length: int) -> Floats:
-    """Mean of each window of ``length`` values; (T,), NaN before the window is full.
+@dataclass(frozen=True)
+class Returns:
+    """Simple or log return from ``length`` bars ago to ``skip`` bars ago."""
 
-    A running sum with Neumaier's compensation (1974): without it the rounding left behind by a price spike
-    stays in the sum for ever, and a flat price would not give equal averages of different lengths.
+    length: int = 1
+    kind: Literal["simple", "log"] = "simple"
+    column: str = "close"
+    skip: int = 0
+    recursive: ClassVar[bool] = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def lookback(self) -> int:
+        return self.length + 1
+
+    def compute(self, bars: Bars) -> Floats:
+        """(T, N) fractions, or natural logarithms."""
+        return by_asset([bars.column(self.column)], self._of)
+
+    def _of(self, x: Floats) -> Floats:
+        before, now = x[: -self.length], x[self.length - self.skip : len(x) - self.skip]
+        now = now[: len(before)]
+        ratio = np.divide(now, before, out=np.full(len(now), np.nan), where=before > 0.0)
+        logs = np.log(ratio, out=np.full(len(now), np.nan), where=ratio > 0.0) if self.kind == "log" else None
+        change = ratio - 1.0 if logs is None else logs
+        return np.concatenate((np.full(len(x) - len(now), np.nan), change))
+
+
+@dataclass(frozen=True)
+class RealisedVolatility:
+    """Standard deviation (ddof 1) of the last ``length`` log returns, per bar or by year of the calendar."""
+
+    length: int
+    annualise: bool = True
+    columns: ClassVar[tuple[str, ...]] = ("close",)
+    recursive: ClassVar[bool] = False
+
+    @property
+    def lookback(self) -> int:
+        return self.length + 1
+
+    def compute(self, bars: Bars) -> Floats:
+        """(T, N) fractions."""
+        factor = np.sqrt(bars_per_year(bars.conventions)) if self.annualise else 1.0
+        return by_asset([bars.close], lambda x: self._of(x) * factor)
+
+    def _of(self, x: Floats) -> Floats:
+        return np.concatenate((np.full(min(1, len(x)), np.nan), rolling_std(np.diff(np.log(x)), self.length, 1)))
+
+
+@dataclass(frozen=True)
+class ZScore:
+    """Distance of a column from its mean over the last ``length`` bars, in standard deviations (ddof 1).
+
+    NaN where the window does not vary.
     """
-    count = values.shape[0]
-    means = np.empty(count)
-    total = 0.0
-    lost = 0.0
-    for t in range(count):
-        for step in range(2):
-            if step == 0:
-                term = values[t]
-            elif t >= length:
-                term = -values[t - length]
-            else:
-                break
-            moved = total + term
-            if abs(total) >= abs(term):
-                lost += (total - moved) + term
-            else:
-                lost += (term - moved) + total
-            total = moved
-        means[t] = (total + lost) / length if t >= length - 1 else np.nan
-    return means
+
+    length: int
+    column: str = "close"
+    recursive: ClassVar[bool] = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def lookback(self) -> int:
+        return self.length
+
+    def compute(self, bars: Bars) -> Floats:
+        """(T, N)."""
+        return by_asset([bars.column(self.column)], self._of)
+
+    def _of(self, x: Floats) -> Floats:
+        mean, square = moments(x, self.length)
+        deviation = np.sqrt(square / (self.length - 1))
+        result: Floats = np.divide(x - mean, deviation, out=np.full(len(x), np.nan), where=deviation > 0.0)
+        return result
 
 
-def rolling_mean_plain(values: Floats, length: int) -> Floats:
-    """Twin of :func:`rolling_mean`: each window summed exactly."""
-    items = values.tolist()
-    windows = (items[t + 1 - length : t + 1] for t in range(length - 1, len(items)))
-    undefined = [math.nan] * min(length - 1, len(items))
-    return np.array([*undefined, *(math.fsum(window) / length for window in windows)])
+@dataclass(frozen=True)
+class BandPosition:
+    """Where the close stands between Bollinger's bands: -1 on the lower, 0 on the middle, 1 on the upper.
+
+    The bands are ``width`` standard deviations (ddof 0) around the mean of the last ``length`` closes; 0 where the
+    window does not vary.
+    """
+
+    length: int
+    width: float
+    columns: ClassVar[tuple[str, ...]] = ("close",)
+    recursive: ClassVar[bool] = False
+
+    @property
+    def lookback(self) -> int:
+        return self.length
+
+    def compute(self, bars: Bars) -> Floats:
+        """(T, N)."""
+        return by_asset([bars.close], self._of)
+
+    def _of(self, x: Floats) -> Floats:
+        mean, square = moments(x, self.length)
+        half = self.width * np.sqrt(square / self.length)
+        result: Floats = np.divide(x - mean, half, out=half.copy(), where=half > 0.0)
+        return result
+
+
+@dataclass(frozen=True)
+class Donchian:
+    """Highest high, lowest low, or their middle over the last ``length`` bars, this one included.
+
+    ``before`` leaves out that many of the newest bars: a breakout compares with the bars before its own.
+    """
+
+    length: int
+    side: Side = "upper"
+    before: int = 0
+    columns: ClassVar[tuple[str, ...]] = ("high", "low")
+    recursive: ClassVar[bool] = False
+
+    @property
+    def lookback(self) -> int:
+        return self.length + self.before
+
+    def compute(self, bars: Bars) -> Floats:
+        """(T, N) in price units."""
+        return by_asset([bars.high, bars.low], self._of)
+
+    def _of(self, high: Floats, low: Floats) -> Floats:
+        if self.side == "upper":
+            channel = rolling_max(high, self.length)
+        elif self.side == "lower":
+            channel = -rolling_max(-low, self.length)
+        else:
+            channel = (rolling_max(high, self.length) - rolling_max(-low, self.length)) / 2.0
+        if self.before == 0:
+            return channel
+        return np.concatenate((np.full(min(self.before, len(channel)), np.nan), channel[: -self.before]))
+
+
+@dataclass(frozen=True)
+class RollingRank:
+    """Share of the last ``length`` - 1 values before it that a column's value exceeds; equal ones count half."""
+
+    length: int
+    column: str = "close"
+    recursive: ClassVar[bool] = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def lookback(self) -> int:
+        return self.length
+
+    def compute(self, bars: Bars) -> Floats:
+        """(T, N) in [0, 1]."""
+        return by_asset([bars.column(self.column)], lambda x: rolling_rank(x, self.length))
+
+
+@dataclass(frozen=True)
+class SessionVwap:
+    """Volume-weighted mean of the typical price since the calendar's day began; NaN before the first volume of it."""
+
+    lookback: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = ("high", "low", "close", "volume")
+    recursive: ClassVar[bool] = False
+
+    def compute(self, bars: Bars) -> Floats:
+        """(T, N) in price units."""
+        day = np.broadcast_to(days(bars.time, bars.conventions).astype(np.float64)[:, None], bars.close.shape)
+        typical = (bars.high + bars.low + bars.close) / 3.0
+        return by_asset([day, typical, bars.volume], session_sums)

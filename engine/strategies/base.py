@@ -6,7 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.errors import EngineError
 from engine.features.base import Feature, FeatureMatrix
+from engine.kernels import kernel
 from engine.registry import Plugin, Registry
 from engine.results import Signals
 from engine.types import Floats
@@ -15,7 +17,13 @@ from engine.types import Floats
 class Strategy(Plugin):
     """A rule that sees lagged features and nothing else."""
 
-    goes_short: ClassVar[bool] = True
+    bounded: ClassVar[bool] = True
+    """Whether signals lie in [-1, 1]; weights somebody brought may not."""
+
+    @property
+    def goes_short(self) -> bool:
+        """Whether a signal can be negative."""
+        return True
 
     @abstractmethod
     def features(self) -> Mapping[str, Feature]:
@@ -29,14 +37,61 @@ class Strategy(Plugin):
 strategies: Registry[Strategy] = Registry("strategy", "tplusone.strategies")
 
 
-def signals(strategy: Strategy, features: FeatureMatrix) -> Signals:
-    """Apply the two rules every strategy shares: 0 before warm-up is over, and NaN keeps the last signal."""
-    values = strategy.raw_signals(features).copy()  # it may be a view of a feature, or of the prices
-    values[: features.warmup] = 0.0
-    missing = np.isnan(values)
-    if missing.any():
-        rows = np.where(missing, 0, np.arange(len(values))[:, None])
-        np.maximum.accumulate(rows, axis=0, out=rows)
-        values = np.take_along_axis(values, rows, axis=0)
-        values[np.isnan(values)] = 0.0
-    return Signals(values=values, warmup=features.warmup)
+class SignalError(EngineError):
+    """A strategy gave a signal that is none."""
+
+    code = "invalid_signal"
+
+
+def signals(strategy: Strategy, features: FeatureMatrix, warmup: int = 0) -> Signals:
+    """Apply the rules every strategy shares: 0 before warm-up is over, and NaN keeps the last signal.
+
+    ``warmup`` is what sizing needs beyond the features. Raises ``SignalError`` for a signal outside [-1, 1].
+    """
+    values = strategy.raw_signals(features)
+    if (
+        not values.flags.c_contiguous
+        or not values.flags.writeable
+        or not values.flags.owndata
+        or any(values is known for known in features.values.values())
+    ):
+        values = values.copy()
+    needed = max(features.warmup, warmup)
+    t, i = tidy(values, needed, 1.0 if strategy.bounded else np.finfo(np.float64).max)
+    if t >= 0:
+        name = Registry.name_of(type(strategy))
+        message = f"strategy '{name}' gave the signal {values[t, i]} at bar {t}; signals lie in [-1, 1]"
+        raise SignalError(message, {"strategy": name, "bar": int(t)})
+    return Signals(values=values, warmup=needed)
+
+
+@kernel
+def tidy(values: Floats, warmup: int, most: float) -> tuple[int, int]:
+    """In place: 0 in the first ``warmup`` rows, the last value for NaN. Returns the first (t, i) beyond ``most``."""
+    rows, assets = values.shape
+    for i in range(assets):
+        last = 0.0
+        for t in range(rows):
+            value = values[t, i]
+            if t < warmup:
+                values[t, i] = 0.0
+            elif np.isnan(value):
+                values[t, i] = last
+            elif abs(value) > most:
+                return t, i
+            else:
+                last = value
+    return -1, -1
+
+
+def tidy_plain(values: Floats, warmup: int, most: float) -> tuple[int, int]:
+    """Twin of :func:`tidy`."""
+    values[:warmup] = 0.0
+    beyond = np.argwhere((np.abs(values) > most).T)
+    if len(beyond):
+        return int(beyond[0][1]), int(beyond[0][0])
+    for column in values.T:
+        rows = np.where(np.isnan(column), 0, np.arange(len(column)))
+        np.maximum.accumulate(rows, out=rows)
+        column[:] = np.nan_to_num(column[rows])
+    return -1, -1

@@ -54,7 +54,7 @@ def length(function: Function) -> int:
 
 
 def is_kernel(function: Function) -> bool:
-    return any(isinstance(d, ast.Name) and d.id == "kernel" for d in function.decorator_list)
+    return any(isinstance(d, ast.Name) and d.id in {"kernel", "part"} for d in function.decorator_list)
 
 
 def swallows(handler: ast.ExceptHandler) -> bool:

@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 
 import engine
-from engine.config import RunConfig, parse_config
+from engine.config import parse_config
 from engine.errors import ConfigError, DataError, FieldError
-from engine.pipeline import Result
-from tests.engine.test_pipeline import config, dataset, gappy
+from engine.strategies import strategies
+from tests.engine.test_pipeline import config, dataset, gappy, lively
 
 DIGESTS = {"A": "0" * 64}
-DATA = dataset(A=gappy(1), B=gappy(2))
+DATA = dataset(A=lively(1), B=lively(2))
 
 
 def identity(**changes: Any) -> str:
@@ -135,7 +135,7 @@ def test_pointers_survive_awkward_names() -> None:
 def test_an_unknown_strategy_lists_the_known() -> None:
     error = refusal(strategy={"name": "dual_smaa"})
     assert (error.pointer, error.code) == ("/strategy/name", "unknown_name")
-    assert error.allowed == ("buy_and_hold", "dual_sma")
+    assert error.allowed == tuple(sorted(strategies.members()))
     assert "Did you mean 'dual_sma'?" in error.message
     assert refusal(strategy={}).pointer == "/strategy/name"
 
@@ -143,7 +143,7 @@ def test_an_unknown_strategy_lists_the_known() -> None:
 @pytest.mark.parametrize(
     ("changes", "pointer", "code"),
     [
-        ({"strategy": dual_sma(fast=9, slow=9)}, "/strategy/params", "value_error"),
+        ({"strategy": dual_sma(fast=9, slow=9)}, "/strategy/params/fast", "out_of_order"),
         ({"execution": {"fill_lag": 0}}, "/execution/fill_lag", "greater_than_equal"),
         ({"execution": {"allow_short": "false"}}, "/execution/allow_short", "bool_type"),
         ({"execution": {"allow_short": 0}}, "/execution/allow_short", "bool_type"),
@@ -223,119 +223,58 @@ def test_errors_keep_their_details_when_they_cross_processes() -> None:
     assert (str(data_error), data_error.details) == ("no", {"report": {"symbols": {}}})
 
 
-# Every field matters: what one configuration shows under a change of each of its leaves.
-
-BASE: dict[str, Any] = {
-    "dataset": "made",
-    "symbols": ["A"],
-    "fraction": 0.5,
-    "strategy": dual_sma(fast=3, slow=8),
-    "validation": {"permutation": {"n": 20}},
-}
-SINGLE = {
-    "/execution/end_policy",
-    "/execution/fill_price",
-    "/execution/untradable_bar",
-    "/risk/name",
-    "/validation/permutation/method",
-}
-"""These state the rule in force; another value is refused until it is built."""
-
-IDENTITY_ONLY = {"/dataset": "other"}
-CHANGES: dict[str, Any] = {
-    "/timeframe": "2h",
-    "/symbols": ["B"],
-    "/start": "2020-01-03T00:00:00Z",
-    "/end": "2020-01-09T00:00:00Z",
-    "/fraction": 0.4,
-    "/portion": 2,
-    "/strategy/name": "buy_and_hold",
-    "/strategy/params/fast": 4,
-    "/strategy/params/slow": 9,
-    "/risk/params/fraction": 0.5,
-    "/execution/feature_lag": 0,
-    "/execution/fill_lag": 2,
-    "/execution/size_at": "fill",
-    "/execution/slippage_bps": 2.0,
-    "/execution/commission/bps": 6.0,
-    "/execution/allow_short": False,
-    "/initial_capital": 1000.0,
-    "/validation/permutation/n": 30,
-    "/seed": 43,
-}
+@pytest.mark.parametrize(
+    ("changes", "pointer", "code"),
+    [
+        ({"execution": {"bar_path": "target_first"}}, "/execution/bar_path", "without_effect"),
+        ({"execution": {"rebalance": {"band": 0.1}}}, "/execution/rebalance/band", "without_effect"),
+        ({"execution": {"per_symbol": {"Z": {}}}}, "/execution/per_symbol/Z", "without_effect"),
+        ({"execution": {"slippage": {"name": "sqare_root"}}}, "/execution/slippage/name", "unknown_name"),
+        ({"strategy": {"name": "rsi_reversion", "params": {"lower": 60}}}, "/strategy/params/lower", "out_of_order"),
+        ({"indicators": [{"name": "rsii", "as": "a"}]}, "/indicators/0/name", "unknown_name"),
+        ({"indicators": [{"name": "rsi", "as": "close"}]}, "/indicators/0/as", "duplicate_name"),
+        (
+            {"indicators": [{"name": "rsi", "params": {"length": 1}, "as": "a"}]},
+            "/indicators/0/params/length",
+            "invalid_parameter",
+        ),
+    ],
+)
+def test_refusals_of_what_hangs_together(changes: dict[str, Any], pointer: str, code: str) -> None:
+    error = refusal(**changes)
+    assert (error.pointer, error.code) == (pointer, code)
 
 
-def leaves(schema: dict[str, Any], definitions: dict[str, Any], pointer: str = "") -> dict[str, list[Any]]:
-    """Every leaf of a JSON schema by pointer, with the schemas it has in the members of unions."""
-    if "$ref" in schema:
-        return leaves(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions, pointer)
-    found: dict[str, list[Any]] = {}
-    if "properties" in schema:
-        parts = [(f"{pointer}/{name}", part) for name, part in schema["properties"].items()]
-    elif "oneOf" in schema or "anyOf" in schema:
-        parts = [(pointer, o) for o in (schema.get("oneOf") or schema["anyOf"]) if o.get("type") != "null"]
-    else:
-        return {} if schema.get("type") == "object" else {pointer: [schema]}
-    for where, part in parts:
-        for leaf, schemas in leaves(part, definitions, where).items():
-            found.setdefault(leaf, []).extend(schemas)
-    return found
-
-
-def all_leaves() -> dict[str, list[Any]]:
-    schema = RunConfig.model_json_schema()
-    return leaves(schema, schema["$defs"])
-
-
-def changed(pointer: str, value: Any) -> dict[str, Any]:
-    """The base with one leaf replaced; of a changed strategy the old parameters go."""
-    values = parse_config(BASE).plain()
-    steps = pointer.split("/")[1:]
-    inner = values
-    for step in steps[:-1]:
-        inner = inner[step]
-    inner[steps[-1]] = value
-    if pointer == "/strategy/name":
-        del inner["params"]
-    return values
-
-
-def shown(result: Result) -> dict[str, Any]:
-    """What a reader sees of a run, without the configuration itself."""
-    reports = [r.as_dict() for r in result.validation]
-    return {
-        "tables": [t.rows() for t in result.tables.values()],
-        "signals": result.signals.values.tolist(),
-        "validation": [{k: r[k] for k in ("p_value", "percentiles", "replicates")} for r in reports],
-    }
-
-
-def test_every_field_is_covered() -> None:
-    assert set(all_leaves()) == SINGLE | set(IDENTITY_ONLY) | set(CHANGES)
-
-
-@pytest.mark.parametrize("pointer", CHANGES)
-def test_every_field_changes_the_result(pointer: str) -> None:
-    before = engine.run(BASE, DATA)
-    after = engine.run(changed(pointer, CHANGES[pointer]), DATA)
-    assert shown(after) != shown(before)
-    assert after.hash != before.hash
-
-
-def test_a_field_changed_to_itself_changes_nothing() -> None:
-    before, again = engine.run(BASE, DATA), engine.run(changed("/seed", 42), DATA)
-    assert (shown(again), again.hash) == (shown(before), before.hash)
-
-
-@pytest.mark.parametrize("pointer", IDENTITY_ONLY)
-def test_the_name_of_the_dataset_is_part_of_the_identity(pointer: str) -> None:
-    after = engine.run(changed(pointer, IDENTITY_ONLY[pointer]), DATA)
-    assert after.hash != engine.run(BASE, DATA).hash
-
-
-@pytest.mark.parametrize("pointer", sorted(SINGLE))
-def test_a_value_that_would_have_no_effect_is_refused(pointer: str) -> None:
-    assert all("const" in schema for schema in all_leaves()[pointer])
+@pytest.mark.parametrize(
+    ("changes", "pointer", "code"),
+    [
+        ({"execution": {"fill_price": "vwap"}}, "/execution/fill_price", "missing_column"),
+        ({"execution": {"max_participation": 0.1}}, "/execution/max_participation", "missing_volume"),
+        ({"execution": {"slippage": {"name": "square_root"}}}, "/execution/slippage", "missing_volume"),
+        (
+            {"strategy": {"name": "signal", "params": {"column": "scor", "long_above": 0}}},
+            "/strategy/params/column",
+            "missing_column",
+        ),
+        (
+            {"indicators": [{"name": "rsi", "params": {"column": "scor"}, "as": "a"}]},
+            "/indicators/0/params/column",
+            "missing_column",
+        ),
+    ],
+)
+def test_what_the_dataset_lacks_is_refused_by_field(changes: dict[str, Any], pointer: str, code: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        engine.run(changed(pointer, "another"), DATA)
-    assert [f.pointer for f in caught.value.fields] == [pointer]
+        parse_config(config(**changes)).resolve(dataset(A=gappy()))
+    assert [(f.pointer, f.code) for f in caught.value.fields] == [(pointer, code)]
+
+
+def test_a_strategy_may_look_at_an_indicator_by_its_name() -> None:
+    rsi = {"indicators": [{"name": "rsi", "params": {"length": 5}, "as": "strength"}]}
+    by_name = {"strategy": {"name": "signal", "params": {"column": "strength", "long_below": 30.0}}}
+    result = engine.run(config(**rsi, **by_name), DATA)
+    assert len(result.trades) > 0
+    entered = result.tables["trades"]["entry_strength"]
+    assert entered.null_count() == 0
+    assert bool((entered < 30.0).all())
+    assert result.summary()["startup_error"]["strength"] > 0.0

@@ -45,6 +45,16 @@ def gappy(seed: int = 7, count: int = 300) -> Series:
     return series(closes, closes * np.exp(rng.normal(0.0, 0.005, count)))
 
 
+def lively(seed: int = 7, count: int = 300) -> Series:
+    """A gappy market whose bars range far, with volume, and none of it in every tenth bar."""
+    prices, rng = gappy(seed, count), np.random.default_rng(seed)
+    volume = rng.uniform(1e4, 1e6, count)
+    volume[rng.permutation(count)[: count // 10]] = 0.0
+    high = np.maximum(prices.open, prices.close) * rng.uniform(1.0, 1.02, count)
+    low = np.minimum(prices.open, prices.close) * rng.uniform(0.98, 1.0, count)
+    return Series(prices.time, prices.open, high, low, prices.close, volume)
+
+
 def config(**changes: Any) -> dict[str, Any]:
     sma = {"name": "dual_sma", "params": {"fast": 3, "slow": 8}}
     return {"dataset": "made", "symbols": ["A"], "strategy": sma} | changes

@@ -105,6 +105,7 @@ def test_one_long_trade_and_a_flip_by_hand() -> None:
         "orders": 2,
         "filled": 2,
         "scaled": 0,
+        "partial": {},
         "unfilled": {},
         "fills": 3,
     }
