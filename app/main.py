@@ -32,6 +32,7 @@ from app.runs.driver import RunDriver
 from app.runs.service import RunService
 from app.settings import Settings
 from engine.canonical import sha256_hex
+from engine.features.talib import function_names
 
 WARM = "app.warm"
 """What compiles the kernels. The fork server loads it, and the program a worker is told to be part of."""
@@ -95,11 +96,14 @@ def create_app(settings: Settings, lock: FileLock | None = None) -> FastAPI:
         held = lock or lock_data_directory(settings)
         services = build(settings)
         app.state.services = services
+        # TA-Lib takes a second to import: beside the start of the workers, not in somebody's first request.
+        library = asyncio.ensure_future(services.database.call(function_names))
         for pool in (services.executor, services.importer):
             await services.database.call(pool.start)
         await services.database.call(services.datasets.recover)
         for name, attempt in await services.database.call(services.driver.recover):
             services.driver.start_now(name, attempt)
+        await library
         yield
         services.driver.stop()
         await services.driver.stopped()

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     run_seconds: Annotated[float, Field(gt=0, description="longest a run may compute")] = 3600.0
     run_memory_mb: Annotated[int, Field(ge=64, description="memory a run may add to its process, MiB")] = 4096
 
+    feature_cache_mb: Annotated[int, Field(ge=0, description="features each worker keeps for further runs, MiB")] = 256
+
     body_bytes: Annotated[int, Field(ge=1024, description="largest JSON body")] = MIB
     upload_bytes: Annotated[int, Field(ge=1024, description="largest dataset file")] = 2048 * MIB
     upload_rows: Annotated[int, Field(ge=1, description="most rows a dataset file may decode to")] = 50_000_000

@@ -14,6 +14,9 @@ def warm_up() -> None:
     data = synthetic.market(bars=200)
     base = {"dataset": data.name, "symbols": list(data.series), "validation": {"permutation": {"n": 10}}}
     engine.run(base | {"strategy": {"name": "dual_sma", "params": {"fast": 2, "slow": 5}}}, data)
+    steady = {"risk": {"name": "volatility_target"}, "execution": {"slippage": {"name": "square_root"}}}
+    for name in ("zscore_reversion", "donchian_breakout", "macd"):
+        engine.run(base | steady | {"strategy": {"name": name}}, data)
 
 
 warm_up()

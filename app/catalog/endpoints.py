@@ -1,32 +1,46 @@
 """What there is to name in a configuration."""
 
 from dataclasses import asdict
+from functools import cache
 
 from fastapi import APIRouter, Response
 
-from app.catalog.schemas import Catalog, MetricInfo, PluginInfo
+from app.catalog.schemas import Catalog, IndicatorInfo, MetricInfo, PluginInfo
 from app.responses import json_response
 from engine.config import RunConfig
+from engine.execution.slippage import slippages
+from engine.features.plugins import indicators
 from engine.metrics.core import DEFINITIONS
 from engine.portfolio import sizings
-from engine.registry import describe
+from engine.registry import Frozen, describe
 from engine.strategies import strategies
+from engine.validation.costs import Ambiguity, BreakEven, CostSensitivity
 from engine.validation.permutation import Permutation
 
 router = APIRouter(tags=["catalog"])
 
-VALIDATORS = {"permutation": Permutation}
+VALIDATORS: dict[str, type[Frozen]] = {
+    "permutation": Permutation,
+    "cost_sensitivity": CostSensitivity,
+    "break_even": BreakEven,
+    "ambiguity": Ambiguity,
+}
 
 
 @router.get("/catalog", operation_id="getCatalog", response_model=Catalog)
-async def get_catalog() -> Response:
-    """Strategies, risk rules, validators and metrics, with JSON Schema, description and source."""
-    return json_response(
-        Catalog(
-            strategies=[PluginInfo(**entry) for entry in strategies.describe()],
-            risk=[PluginInfo(**entry) for entry in sizings.describe()],
-            validators=[PluginInfo(**describe(name, model)) for name, model in VALIDATORS.items()],
-            metrics=[MetricInfo(**asdict(definition)) for definition in DEFINITIONS.values()],
-            config=RunConfig.model_json_schema(),
-        )
+def get_catalog() -> Response:
+    """Strategies, indicators, risk rules, slippage models, validators and metrics, with JSON Schema and source."""
+    return json_response(_catalog())
+
+
+@cache
+def _catalog() -> Catalog:
+    return Catalog(
+        strategies=[PluginInfo(**entry) for entry in strategies.describe()],
+        indicators=[IndicatorInfo(**entry) for entry in indicators.describe()],
+        risk=[PluginInfo(**entry) for entry in sizings.describe()],
+        slippage=[PluginInfo(**entry) for entry in slippages.describe()],
+        validators=[PluginInfo(**describe(name, model)) for name, model in VALIDATORS.items()],
+        metrics=[MetricInfo(**asdict(definition)) for definition in DEFINITIONS.values()],
+        config=RunConfig.model_json_schema(),
     )

@@ -14,6 +14,14 @@ class PluginInfo(BaseModel):
     source: str
 
 
+class IndicatorInfo(PluginInfo):
+    """An indicator: the columns it reads and bars it needs at its defaults, and what it gives, the main value first."""
+
+    inputs: list[str]
+    outputs: list[str]
+    lookback: int
+
+
 class MetricInfo(BaseModel):
     """The definition of a metric."""
 
@@ -27,7 +35,9 @@ class Catalog(BaseModel):
     """Everything a configuration may name, and everything a run reports."""
 
     strategies: list[PluginInfo]
+    indicators: list[IndicatorInfo]
     risk: list[PluginInfo]
+    slippage: list[PluginInfo]
     validators: list[PluginInfo]
     metrics: list[MetricInfo]
     config: dict[str, Any]

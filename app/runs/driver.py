@@ -28,7 +28,7 @@ from app.runs.recorder import Recorder
 from app.runs.repository import Stored
 from app.runs.state import Status
 from app.runs.worker import Job, Outcome, execute
-from app.settings import Settings
+from app.settings import MIB, Settings
 from engine.errors import EngineError
 
 logger = logging.getLogger("tplusone.runs")
@@ -101,7 +101,8 @@ class RunDriver:
         key = _key(row["id"], attempt)
         if key in self._cancels or self._stopping:
             raise StoppedError("stopped before it reached a worker")
-        job = Job(row["config"], self._datasets.path(row["dataset"], row["digest"]), aside)
+        dataset = self._datasets.path(row["dataset"], row["digest"])
+        job = Job(row["config"], dataset, aside, self._settings.feature_cache_mb * MIB)
         outcome = await self._executor.run(key, execute, job, recorder.note)
         await recorder.flush()
         removed = await self._database.call(self._complete, row["id"], attempt, outcome, aside)

@@ -8,9 +8,9 @@ from app.datasets.service import Resolved
 from app.instants import instant
 from app.runs.repository import Stored
 from app.runs.state import Status
-from engine.config import RunConfig, run_id, sequence
+from engine.config import RunConfig, run_id
 from engine.metrics.core import DEFINITIONS
-from engine.registry import Frozen
+from engine.registry import Frozen, sequence
 
 Tag = Annotated[str, StringConstraints(pattern=r"^[^\s,\x00-\x1f][^,\x00-\x1f]{0,62}$")]
 Tags = Annotated[

@@ -18,17 +18,24 @@ from engine.hooks import Stage, within
 PROGRESS_SECONDS = 0.5
 """Two kinds of progress events, each at most twice a second: four together."""
 
+FEATURES = engine.FeatureCache(0)
+"""Features this worker has computed, for the next run on the same rows."""
+
 RESET_PEAK = "5"
 """What tells the kernel to forget a process's highest memory use."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run needs: the resolved configuration, where its data is, and where to write."""
+    """What a run needs: the resolved configuration, where its data is, and where to write.
+
+    ``feature_bytes`` bounds the features kept for further runs; 0 neither uses nor keeps any.
+    """
 
     config: Mapping[str, Any]
     dataset: Path
     aside: Path
+    feature_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ def execute(job: Job, emit: Emit) -> Outcome:
     config = parse_config(job.config)
     data = open_mapped(job.dataset, config.symbols)
     _reset_peak()
-    result = engine.run(config, data, hooks)
+    FEATURES.max_bytes = job.feature_bytes
+    result = engine.run(config, data, hooks, FEATURES if job.feature_bytes else None)
     with within(hooks, Stage.ARTIFACTS):
         files = manifest.write(result, job.aside)
     manifest.write_benchmark(job.aside, hooks.seconds, result, _peak_bytes())

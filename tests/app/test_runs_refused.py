@@ -31,14 +31,11 @@ class TestRefusals:
         ("pointer", "value"),
         [
             ("/benchmark", {"benchmark": "SYNTH"}),
-            ("/indicators", {"indicators": []}),
             ("/portfolio", {"portfolio": {"mode": "portfolio"}}),
             ("/preset", {"preset": "mine"}),
             ("/report", {"report": True}),
             ("/profile", {"profile": True}),
             ("/validation/walk_forward", {"validation": {"walk_forward": {"windows": 5}}}),
-            ("/execution/stop_loss", {"execution": {"stop_loss": 0.1}}),
-            ("/execution/borrow_rate", {"execution": {"borrow_rate": 0.0}}),
         ],
     )
     def test_a_field_not_built_yet_is_unknown(self, server: LiveServer, pointer: str, value: Config) -> None:
