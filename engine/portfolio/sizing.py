@@ -9,13 +9,14 @@ from typing_extensions import override
 
 from engine.data.bars import Bars
 from engine.data.sessions import bars_per_year, days
-from engine.features.indicators import Returns
-from engine.features.rolling import rolling_std
+from engine.portfolio.volatility import rolling_deviation
 from engine.registry import Frozen, Plugin, Real, Registry, WholeNumber
 from engine.results import Signals, Targets
 from engine.types import Bools, Floats, Ints
 
 MONDAY_OFFSET = 3  # 1970-01-01 was a Thursday
+NO_VOLATILITY = 1e-12
+"""A standard deviation of returns this small is rounding: a price that grows steadily has none."""
 
 Fraction = Annotated[Real, Field(gt=0.0, le=1.0)]
 When = Literal["on_change", "every_bar", "daily", "weekly", "monthly"]
@@ -85,16 +86,14 @@ class VolatilityTarget(Sizing):
 
     def weights(self, signals: Floats, bars: Bars) -> Floats:
         p = self.params
-        returns = Returns(1).compute(bars)
-        annual = np.sqrt(bars_per_year(bars.conventions))
-        weights = np.zeros(signals.shape)
-        for i in range(signals.shape[1]):
-            known = np.flatnonzero(np.isfinite(returns[:, i]))
-            volatility = np.full(len(signals), np.nan)
-            volatility[known] = rolling_std(returns[known, i], p.lookback, 1) * annual
-            volatility = _carried(volatility)
-            moving = volatility > 0.0
-            weights[moving, i] = np.minimum(p.target_vol / volatility[moving], p.max_leverage) * signals[moving, i]
+        per_bar = p.target_vol / np.sqrt(bars_per_year(bars.conventions))
+        weights = rolling_deviation(bars.close, p.lookback)
+        moving = weights > NO_VOLATILITY
+        np.divide(per_bar, weights, out=weights, where=moving)
+        weights[~moving] = 0.0
+        np.minimum(weights, p.max_leverage, out=weights)
+        weights *= signals
+        weights += 0.0  # a short of nothing is 0.0, not -0.0
         return weights
 
 
@@ -165,11 +164,21 @@ def targets(sizing: Sizing, signals: Signals, bars: Bars, when: When = "on_chang
     """Weights at every bar, and the bars on which an order may leave (semantics section 3).
 
     ``on_change``: where the signal changes; before the first bar it is 0. A schedule: the first bar of each period,
-    for that a bar is the last of its day is known only when the next one is there.
+    for that a bar is the last of its day is known only when the next one is there. A signal counts from the first bar
+    on which its symbol has a size; decided earlier, under ``on_change``, it would be decided at 0 and never again.
     """
     values = signals.values
     weights = sizing.weights(values, bars)
+    if sizing.warmup > 0:
+        values = _sized(values, weights)
     return Targets(weights, decides(values, bars, when), values, notional=sizing.notional)
+
+
+def _sized(values: Floats, weights: Floats) -> Floats:
+    """(T, N) signals, 0 before the first weight of their symbol: holes and a flat start make that later."""
+    sized = weights != 0.0
+    early = ~np.logical_or.accumulate(sized, axis=0) & (values != 0.0)
+    return np.where(early, 0.0, values) if early.any() else values
 
 
 def decides(values: Floats, bars: Bars, when: When) -> Bools:
@@ -193,12 +202,6 @@ def _month(day: Ints) -> Ints:
 
 
 def _times(signals: Floats, factor: float) -> Floats:
+    if factor == 0.0:
+        return np.zeros_like(signals)  # and not -0.0 for a short
     return signals if factor == 1.0 else signals * factor
-
-
-def _carried(values: Floats) -> Floats:
-    """The last known value where there is none."""
-    rows = np.where(np.isnan(values), 0, np.arange(len(values)))
-    np.maximum.accumulate(rows, out=rows)
-    carried: Floats = values[rows]
-    return carried

@@ -46,9 +46,14 @@ class SignalError(EngineError):
 def signals(strategy: Strategy, features: FeatureMatrix, warmup: int = 0) -> Signals:
     """Apply the rules every strategy shares: 0 before warm-up is over, and NaN keeps the last signal.
 
-    ``warmup`` is what sizing needs beyond the features. Raises ``SignalError`` for a signal outside [-1, 1].
+    ``warmup`` is what sizing needs beyond the features. Raises ``SignalError`` for a signal outside [-1, 1] and for
+    signals of another shape than the bars.
     """
-    values = strategy.raw_signals(features)
+    name = Registry.name_of(type(strategy))
+    values = np.asarray(strategy.raw_signals(features), dtype=np.float64)
+    if values.shape != features.shape:
+        message = f"strategy '{name}' gave signals of shape {values.shape} for bars of shape {features.shape}"
+        raise SignalError(message, {"strategy": name})
     if (
         not values.flags.c_contiguous
         or not values.flags.writeable
@@ -59,7 +64,6 @@ def signals(strategy: Strategy, features: FeatureMatrix, warmup: int = 0) -> Sig
     needed = max(features.warmup, warmup)
     t, i = tidy(values, needed, 1.0 if strategy.bounded else np.finfo(np.float64).max)
     if t >= 0:
-        name = Registry.name_of(type(strategy))
         message = f"strategy '{name}' gave the signal {values[t, i]} at bar {t}; signals lie in [-1, 1]"
         raise SignalError(message, {"strategy": name, "bar": int(t)})
     return Signals(values=values, warmup=needed)

@@ -28,8 +28,10 @@ class RsiParams(Frozen):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        below("lower", self.lower, "exit", self.exit, "exit")
-        below("exit", self.exit, "upper", self.upper)
+        # Of two that contradict each other, the one that was written down is to blame.
+        written = "exit" in self.model_fields_set
+        below("lower", self.lower, "exit", self.exit, "exit" if written else "lower")
+        below("exit", self.exit, "upper", self.upper, "exit" if written else "upper")
         return self
 
 

@@ -164,3 +164,66 @@ def test_days_of_a_schedule_are_those_of_the_calendar() -> None:
     """A 24x5 day ends at 17:00 New York: 22:00 UTC in winter."""
     market = bars([1.0] * 48, "24x5", "1h", 1_578_268_800 * 10**9)  # Monday 2020-01-06
     assert np.flatnonzero(targets(FixedFraction(), ones(48), market, "daily").decides[:, 0]).tolist() == [0, 22, 46]
+
+
+def test_steady_growth_has_no_volatility() -> None:
+    """All returns are equal but for rounding, which is no reason for the largest position there is."""
+    sizing = rule("volatility_target", lookback=5, max_leverage=100.0)
+    assert not targets(sizing, ones(200), bars(1.01 ** np.arange(200))).weights.any()
+
+
+def test_holes_and_a_flat_start_make_a_symbol_wait_for_its_first_size() -> None:
+    """Decided before, at weight 0, a signal that holds would never be decided again."""
+    closes = walk(6, 14, 3)
+    closes[2:4, 1] = np.nan
+    closes[:9, 2] = 50.0
+    signals = Signals(np.ones((14, 3)), 0)
+    made_ = targets(rule("volatility_target", lookback=4), signals, bars(closes))
+    assert made_.signals.argmax(axis=0).tolist() == [4, 6, 9]
+    assert made_.decides.sum(axis=0).tolist() == [1, 1, 1]
+    assert np.all(made_.weights[made_.decides] > 0.0)
+    assert signals.values.all()  # what was given is not written into
+    flat = series([100.0] * 50 + walk(7, 60)[:, 0].tolist())
+    result = engine.run(config(strategy=HOLD, risk={"name": "volatility_target"}), dataset(A=flat))
+    assert len(result.ledger.fills) == 1
+
+
+def test_a_spike_that_has_left_the_window_leaves_nothing_behind() -> None:
+    sizing = rule("volatility_target", lookback=20, target_vol=1e-6, max_leverage=100.0)
+    quiet = 100.0 + 1e-4 * (np.arange(400.0) % 3)
+    spiked = quiet.copy()
+    spiked[50] = 1e13
+    one, other = (targets(sizing, ones(400), bars(closes)).weights[72:] for closes in (quiet, spiked))
+    np.testing.assert_allclose(one, other, rtol=1e-9)
+    assert one.all()
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("fixed_fraction", {"fraction": 0.5}),
+        ("volatility_target", {"lookback": 5}),
+        ("kelly_fraction", {"win_prob": 0.6, "reward_risk": 1.5}),
+        ("risk_per_trade", {"risk": 0.02, "stop": 0.1}),
+        ("fixed_notional", {"amount": 1000.0}),
+    ],
+)
+def test_another_future_changes_no_size_of_the_past(name: str, params: dict[str, float]) -> None:
+    sizing, closes, signals = rule(name, **params), walk(9, 80, 2), Signals(np.ones((80, 2)), 0)
+    before = targets(sizing, signals, bars(closes))
+    for cut in range(1, 80, 7):
+        other = np.concatenate((closes[:cut], 3.0 * walk(cut, 80 - cut, 2)))
+        after = targets(sizing, signals, bars(other))
+        short = targets(sizing, Signals(np.ones((cut, 2)), 0), bars(closes[:cut]))
+        for made_ in (after, short):
+            assert made_.weights[:cut].tobytes() == before.weights[:cut].tobytes()
+            assert made_.decides[:cut].tobytes() == before.decides[:cut].tobytes()
+
+
+def test_a_weight_of_nothing_has_no_sign() -> None:
+    closes = np.append(walk(7, 20)[:, 0], [50.0] * 20)
+    short = Signals(-np.ones((40, 1)), 0)
+    for sizing in (rule("volatility_target", lookback=4), rule("kelly_fraction", win_prob=0.1, reward_risk=1.0)):
+        weights = targets(sizing, short, bars(closes)).weights
+        assert np.any(weights == 0.0)
+        assert not np.any(np.signbit(weights) & (weights == 0.0))
