@@ -19,7 +19,13 @@ from engine.errors import DataError
 
 router = APIRouter(tags=["datasets"])
 
-MEDIA_TYPES = ("text/csv", "application/vnd.apache.parquet")
+MEDIA_TYPES = (
+    "text/csv",
+    "application/vnd.apache.parquet",
+    "application/json",
+    "application/zip",
+    "application/gzip",
+)
 LENIENT_TYPES = ("application/octet-stream", "application/x-www-form-urlencoded", "")
 """What curl sends when nobody said what the file is; the content decides."""
 

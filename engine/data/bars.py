@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from engine.canonical import array_digest, canonical_bytes, sha256_hex
 from engine.errors import DataError, nearest
-from engine.types import NANOSECONDS_PER_SECOND, Bools, Floats, Times
+from engine.types import NANOSECONDS_PER_SECOND, Bools, Floats, Ints, Times
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 SYMBOL_PATTERN = r"[A-Za-z0-9^][A-Za-z0-9 ._:/=^&+-]{0,63}"
@@ -104,6 +104,11 @@ class Series:
         closes = None if self.close_time is None else self.close_time[first:last]
         extra = {name: values[first:last] for name, values in self.extra.items()}
         return Series(self.time[first:last], *rows, has_volume=self.has_volume, close_time=closes, extra=extra)
+
+    def take(self, index: Ints) -> "Series":
+        """The rows of an index, copied; whether there is volume is decided anew."""
+        rows = (getattr(self, c)[index] for c in COLUMNS)
+        return Series(self.time[index], *rows, extra={name: values[index] for name, values in self.extra.items()})
 
     def closes(self, bar_ns: int) -> Times:
         """(T,) ns when each bar closes."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.data.bars import COLUMNS, Conventions, Series
+from engine.data.bars import Conventions, Series
 from engine.data.sessions import HOUR_NS, missing_bars
 from engine.errors import DataError
 from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Bools, Floats, Ints, Times
@@ -68,7 +68,7 @@ def check(rows: Rows, conventions: Conventions, on_bad_rows: OnBadRows) -> tuple
         mask = _order_defect(code, rows.series.time[index], conventions.bar_ns)
         note(code, mask, rows.number[index])
         index = index[~mask]
-    kept = Series(rows.series.time[index], *(getattr(rows.series, c)[index] for c in COLUMNS))
+    kept = rows.series.take(index)
     return kept, [*found, *_oddities(kept, rows.number[index], conventions)]
 
 
@@ -85,7 +85,7 @@ def check_all(
     entries: dict[str, dict[str, Any]] = {}
     for i, symbol in enumerate(symbols):
         at = order[bounds[i] : bounds[i + 1]]
-        part = Series(rows.series.time[at], *(getattr(rows.series, c)[at] for c in COLUMNS))
+        part = rows.series.take(at)
         mine = Rows(rows.number[at], part, rows.unparsable[at], rows.unresolved[at])
         series[symbol], findings = check(mine, conventions, on_bad_rows)
         entries[symbol] = span(series[symbol], conventions) | {"findings": findings}

@@ -35,6 +35,7 @@ _YEARS = (1700, 2199)  # what int64 nanoseconds hold, with room
 _EPOCH_SECONDS = (315_532_800, 1_900_000_000)
 _OFFSET = r"\s*([Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)$"
 _WALL = r"^(?:1[7-9]|2[01])\d\d[-.]\d\d[-.]\d\d(?:[Tt ]\d\d:\d\d(?::[0-5]\d(?:\.\d{1,9})?)?)?$"
+_COMPACT = r"^(\d{4})(\d\d)(\d\d) (\d\d)(\d\d)(\d\d)$"  # as HistData writes it
 _DAY_OR_MONTH_FIRST = r"^\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}"
 _ACCEPTED = "ISO 8601 such as 2020-01-31, 2020-01-31 09:30 or 2020-01-31T09:30:00Z, or epoch integers"
 
@@ -114,6 +115,7 @@ def _epochs(values: pl.Series) -> Stamps:
 
 
 def _text(text: pl.Series) -> Stamps:
+    text = text.str.replace(_COMPACT, "${1}-${2}-${3} ${4}:${5}:${6}")
     zone = text.str.extract(_OFFSET)
     wall = text.str.replace(_OFFSET, "")
     wall = pl.select(pl.when(wall.str.contains(_WALL)).then(wall)).to_series()

@@ -5,7 +5,6 @@ report under ``assumed``. Formats are told by content, never by the file's name.
 """
 
 import codecs
-import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +25,8 @@ from engine.data.bars import (
     timeframe_ns,
 )
 from engine.data.checks import OnBadRows, Rows, check_all, refuse
+from engine.data.dialects import joined_clock, layout, read_json, unpacked
+from engine.data.extras import further_columns
 from engine.data.sessions import (
     ALWAYS,
     WEEKDAYS,
@@ -43,19 +44,17 @@ Label = Literal["open", "close"]
 Adjustment = Literal["none", "split", "total"]
 
 _ROLES = {
-    "time": ("timestamp", "time", "date", "datetime", "open_time", "ts"),
+    "time": ("timestamp", "time", "date", "datetime", "open_time", "open time", "gmt time", "unix", "ts"),
     **{price: (price,) for price in COLUMNS[:4]},
-    "volume": ("volume", "vol", "tick_volume"),
+    "volume": ("volume", "tick_volume", "tickvol", "vol"),
     "symbol": ("symbol", "ticker"),
 }
 _OPTIONAL = ("volume", "symbol")
 MOST_DROPPED = 0.5
 """A file that would lose this share of a symbol's rows is not what it was said to be."""
-_ACCEPTED = "accepted are Parquet, and CSV in UTF-8 with a header row and , ; or tab between fields"
+_ACCEPTED = "accepted are Parquet, JSON rows, and CSV in UTF-8 with , ; or tab between fields, plain, gzipped or zipped"
 _HEAD_BYTES = 1 << 16
 _MAGIC = {
-    b"\x1f\x8b": "gzip",
-    b"PK\x03\x04": "a zip archive",
     b"ARROW1": "an Arrow file",
     b"\xff\xfe": "UTF-16",
 }
@@ -68,9 +67,11 @@ class _Table:
     """A file's used columns, named by role, and the names of all its columns."""
 
     format: str
+    dialect: str
     names: list[str]
     ignored: list[str]
     frame: pl.DataFrame
+    extra: dict[str, pl.Series]
 
 
 def load(
@@ -121,29 +122,33 @@ def _assemble(table: _Table, source: str, name: str, declared: dict[str, str], o
     conventions, assumed = _conventions(declared, stamps, stamps.parsed & ~unresolved, group)
     opens = stamps.time - (conventions.bar_ns if conventions.label == "close" else 0)
     columns = [table.frame[c].filter(chosen).to_numpy() for c in COLUMNS]
-    rows = Rows(np.flatnonzero(chosen) + 1, Series(opens, *columns), ~stamps.parsed, unresolved)
-    series, entries = check_all(rows, symbols, group, conventions, on_bad_rows)
-    kept = sum(map(len, series.values()))
+    extra = {name: values.filter(chosen).to_numpy() for name, values in table.extra.items()}
+    series = Series(opens, *columns, extra=extra)
+    rows = Rows(np.flatnonzero(chosen) + 1, series, ~stamps.parsed, unresolved)
+    checked, entries = check_all(rows, symbols, group, conventions, on_bad_rows)
+    kept = sum(map(len, checked.values()))
     report = {
         "format": table.format,
+        "dialect": table.dialect,
         "rows_read": len(table.frame),
         "rows_kept": kept,
         "rows_dropped": len(rows.number) - kept,
         "columns": table.names,
         "ignored_columns": table.ignored,
+        "extra_columns": sorted(table.extra),
         "declared": declared,
         "assumed": assumed,
         "symbols": entries,
     }
     refuse(report, source)
-    lost = [s for i, (s, v) in enumerate(series.items()) if len(v) <= MOST_DROPPED * np.count_nonzero(group == i)]
+    lost = [s for i, (s, v) in enumerate(checked.items()) if len(v) <= MOST_DROPPED * np.count_nonzero(group == i)]
     if lost:
         raise DataError(
             f"'{source}' would lose half of its rows or more of {', '.join(lost)}: look at the report; the rows may run"
             " newest first, one stamp may lie far ahead, or a declared convention may be wrong",
             {"report": report},
         )
-    return Dataset(name, conventions, series, report)
+    return Dataset(name, conventions, checked, report)
 
 
 def _check_options(**options: str | None) -> None:
@@ -161,56 +166,67 @@ def _read(path: Path, max_rows: int | None) -> _Table:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
+        with unpacked(path, head) as plain:
+            if plain != path:
+                with plain.open("rb") as file:
+                    head = file.read(_HEAD_BYTES)
+            return _read_plain(plain, path.name, head, max_rows)
     except OSError as error:
         raise DataError(f"'{path.name}' cannot be read: {error.strerror}") from error
-    kind = "parquet" if head.startswith(b"PAR1") else "csv"
+
+
+def _read_plain(path: Path, source: str, head: bytes, max_rows: int | None) -> _Table:
+    kind = "parquet" if head.startswith(b"PAR1") else "json" if head.lstrip()[:1] in (b"[", b"{") else "csv"
     try:
-        lazy, names = _scan_parquet(path) if kind == "parquet" else _scan_csv(path, head)
+        lazy, names, dialect = _scan(kind, path, source, head)
         count = int(lazy.select(pl.len()).collect().item())
         if max_rows is not None and count > max_rows:
-            raise DataError(f"'{path.name}' has {count} rows, more than the {max_rows} that are allowed")
-        used = _used(path.name, names)
-        frame = lazy.select(pl.nth(i).alias(role) for role, i in used.items()).collect()
-        frame = _typed(frame if kind == "parquet" else _without_blank_end(frame))
+            raise DataError(f"'{source}' has {count} rows, more than the {max_rows} that are allowed")
+        used = _used(source, names)
+        frame = lazy.select(pl.nth(i).alias(f"column {i}") for i in range(len(names))).collect()
+        frame = frame if kind == "parquet" else _without_blank_end(frame)
+        extra, ignored = further_columns(frame, names, set(used.values()), (*_ROLES, *COLUMNS))
+        frame = _typed(frame.select(pl.nth(i).alias(role) for role, i in used.items()))
     except (PolarsError, PanicException) as error:  # damaged Parquet pages make its decoder panic
-        reason = str(error).split("\n")[0].replace(str(path), path.name)
-        raise DataError(f"'{path.name}' cannot be read as {kind}: {reason}; {_ACCEPTED}") from error
+        reason = str(error).split("\n")[0].replace(str(path), source)
+        raise DataError(f"'{source}' cannot be read as {kind}: {reason}; {_ACCEPTED}") from error
     if not len(frame):
-        raise DataError(f"'{path.name}' has no rows after its header")
-    ignored = [n for i, n in enumerate(names) if i not in used.values()]
-    return _Table(kind, names, ignored, frame)
+        raise DataError(f"'{source}' has no rows after its header")
+    return _Table(kind, dialect, names, ignored, frame, extra)
 
 
-def _scan_parquet(path: Path) -> tuple[pl.LazyFrame, list[str]]:
-    lazy = pl.scan_parquet(path, glob=False)
-    return lazy, lazy.collect_schema().names()
+def _scan(kind: str, path: Path, source: str, head: bytes) -> tuple[pl.LazyFrame, list[str], str]:
+    """Rows not read yet, the names of the columns by position, and what dialect it is."""
+    if kind == "parquet":
+        lazy = pl.scan_parquet(path, glob=False)
+        return lazy, lazy.collect_schema().names(), "parquet"
+    if kind == "json":
+        return read_json(path)
+    return _scan_csv(path, source, head)
 
 
-def _scan_csv(path: Path, head: bytes) -> tuple[pl.LazyFrame, list[str]]:
+def _scan_csv(path: Path, source: str, head: bytes) -> tuple[pl.LazyFrame, list[str], str]:
     """Every column as text under its position, since headers may repeat or be blank."""
-    line = _header(path.name, head)
-    delimiter = max(",;\t", key=line.count)
-    try:
-        names = [n.strip() for n in next(csv.reader([line], delimiter=delimiter), [])]
-    except csv.Error as error:
-        raise DataError(f"'{path.name}' has a header that is no CSV ({error}); {_ACCEPTED}") from error
-    _used(path.name, names)  # before Polars, whose words about a file that is no table help nobody
+    found = layout(source, _header(source, head))
     lazy = pl.scan_csv(
         path,
-        separator=delimiter,
+        separator=found.delimiter,
+        has_header=found.header,
         infer_schema=False,
         glob=False,
         with_column_names=lambda given: [f"column {i}" for i in range(len(given))],
     )
-    return lazy, names
+    names = found.names
+    if found.header:
+        _used(source, names, whole=False)  # before Polars, whose words about a file that is no table help nobody
+    lazy, names = joined_clock(lazy, names)
+    return lazy, names, found.dialect
 
 
 def _header(source: str, head: bytes) -> str:
     found = next((what for magic, what in _MAGIC.items() if head.startswith(magic)), "")
     if not head.strip():
         found = "an empty file"
-    elif head.lstrip()[:1] in (b"[", b"{"):
-        found = "JSON"
     elif not found and b"\0" in head:
         found = "binary data"
     if found:
@@ -223,12 +239,21 @@ def _header(source: str, head: bytes) -> str:
     return text.split("\n", 1)[0].rstrip("\r")
 
 
-def _used(source: str, names: list[str]) -> dict[str, int]:
-    """Position of each role's column. Raises ``DataError`` for all that are missing or two of one role."""
-    lower = [n.strip().lower() for n in names]
+def _used(source: str, names: list[str], *, whole: bool = True) -> dict[str, int]:
+    """Position of each role's column. Raises ``DataError`` for all that are missing or two of one role.
+
+    A date beside a time is no second time until they are joined (``whole``); of several kinds of volume the first of
+    our list is taken.
+    """
+    lower = [n.strip().lower().strip("<>") for n in names]
     used: dict[str, int] = {}
     for role, aliases in _ROLES.items():
         at = [i for i, n in enumerate(lower) if n in aliases]
+        if role == "volume" and len(at) > 1:
+            best = min((lower[i] for i in at), key=aliases.index)
+            at = [i for i in at if lower[i] == best]
+        if role == "time" and not whole and sorted(lower[i] for i in at) == ["date", "time"]:
+            at = at[:1]
         if len(at) > 1:
             raise DataError(f"'{source}' has several {role} columns: {', '.join(names[i] for i in at)}; keep one")
         if at:
@@ -241,6 +266,8 @@ def _used(source: str, names: list[str]) -> dict[str, int]:
     if missing:
         digits = any(re.fullmatch(r"[\d.:+ -]*\d", n) for n in lower)
         hint = "; does it lack the header row, which is required?" if digits else ""
+        if {"bid", "ask"} <= set(lower):
+            hint = "; bid and ask without open, high, low and close are ticks: make bars of them first"
         raise DataError(
             f"'{source}' lacks the columns {', '.join(missing)}. It has: {', '.join(names)}{hint}; {_ACCEPTED}",
             {"missing": [r for r in _ROLES if r not in used and r not in _OPTIONAL], "columns": names},

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import polars as pl
 import pytest
 
@@ -12,6 +13,7 @@ from tests.app.calls import config, field_errors, problem
 from tests.live import CSV, PARQUET, LiveServer, csv_bytes, market_frame, parquet_bytes
 
 SHORT = 200
+ORDER = ["timestamp", "symbol", "open", "high", "low", "close", "volume"]
 
 
 @contextmanager
@@ -144,6 +146,25 @@ class TestConventions:
     def test_kinds_that_are_taken(self, server: LiveServer, kind: str) -> None:
         assert server.put("kinds", csv_bytes(market_frame(bars=SHORT)), kind).status_code in (200, 201)
 
+    def test_rows_as_json_are_the_rows_of_csv(self, server: LiveServer) -> None:
+        frame = market_frame(bars=SHORT)
+        rows = [[int(t.timestamp() * 1000), *prices] for t, _, *prices in frame.select(ORDER).iter_rows()]
+        taken = server.put("as-json", orjson.dumps(rows), "application/json", symbol="SYNTH")
+        assert taken.status_code == 201
+        assert server.put("as-json", parquet_bytes(frame), PARQUET).json()["digest"] == taken.json()["digest"]
+
+    def test_a_run_may_follow_a_column_somebody_brought(self, server: LiveServer) -> None:
+        scored = market_frame(bars=SHORT).with_columns(score=(pl.int_range(pl.len()) % 7).cast(pl.Float64))
+        answer = server.put("scored", csv_bytes(scored), CSV)
+        assert answer.json()["report"]["extra_columns"] == ["score"]
+        rule = {"name": "signal", "params": {"column": "score", "long_above": 3.0}}
+        indicator = {"name": "rsi", "params": {"length": 5}, "as": "rsi"}
+        run = server.completed(config(dataset="scored", strategy=rule, indicators=[indicator]))
+        assert run["metrics"]["trade_count"] > 20
+        wrong = {"name": "signal", "params": {"column": "scor", "long_above": 3.0}}
+        entry = field_errors(server.post(config(dataset="scored", strategy=wrong)))["/strategy/params/column"]
+        assert "Did you mean 'score'?" in entry["message"]
+
 
 class TestRefusals:
     @pytest.mark.parametrize(
@@ -186,7 +207,7 @@ class TestRefusals:
             problem(server.put("steady", b"timestamp,open\n1,2\n", CSV), 422)
         assert server.get("/datasets/steady").json() == before
 
-    @pytest.mark.parametrize("kind", ["application/json", "text/html", "application/zip", "image/png"])
+    @pytest.mark.parametrize("kind", ["application/xml", "text/html", "application/x-tar", "image/png"])
     def test_kinds_that_cannot_be_read(self, server: LiveServer, kind: str) -> None:
         with leaves_nothing(server):
             answer = server.put("kind", csv_bytes(market_frame(bars=SHORT)), kind)

@@ -23,7 +23,7 @@ def test_real_files_load(name: str) -> None:
 def test_a_real_file_of_several_symbols(name: str) -> None:
     got = load(MARKET_DATA / name)
     assert list(got.series) == ["AAPL", "BAC", "EEM", "IBM", "QQQ", "SPY", "USO"]
-    assert got.report["ignored_columns"] == ["price_factor", "split_factor", "adj_close"]
+    assert got.report["extra_columns"] == ["adj_close", "price_factor", "split_factor"]
     findings = {f["code"]: f for f in got.report["symbols"]["AAPL"]["findings"]}
     assert findings["price_jump"]["count"] == 2  # the 7:1 and 4:1 splits; 2:1 stays below the bound
 
