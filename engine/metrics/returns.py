@@ -49,7 +49,7 @@ def cagr(equity: Floats, seconds: float) -> Metric:
     unit = "fraction per year"
     if len(equity) < 2:
         return Metric(None, unit, "there are no bars")
-    if float(equity[-1]) <= 0.0:
+    if float(equity[-1]) / float(equity[0]) <= 0.0:  # also where the quotient is too small for a float
         return Metric(None, unit, "final equity is at or below zero")
     if seconds < SHORTEST_SPAN:
         return Metric(None, unit, "the period is shorter than 30 days")

@@ -115,3 +115,8 @@ def test_returns_from_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="at or below zero"):
         simple_returns(floats(100.0, 0.0, 5.0))
     assert simple_returns(floats(100.0, 0.0)).tolist() == [-1.0]
+
+
+def test_what_is_left_of_a_fortune_may_be_too_little_for_a_float() -> None:
+    nothing = cagr(np.array([1e15, 5e-324]), 40 * 86_400.0)
+    assert (nothing.value, nothing.reason) == (None, "final equity is at or below zero")
