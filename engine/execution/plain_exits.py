@@ -17,8 +17,10 @@ def exits_at_open(account: Account, t: int) -> None:
                 cause = Cause.TIME
             if cause is not None:
                 trigger(account, t, i, cause)
-        if own.leaving is not None and bar.tradable:
-            cancel(account, i)
+        if own.leaving is None:
+            continue
+        cancel(account, i)
+        if bar.tradable:
             leave(account, t, i, bar.open, Moment.OPEN, account.cap(t, i))
 
 
