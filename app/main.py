@@ -96,15 +96,15 @@ def create_app(settings: Settings, lock: FileLock | None = None) -> FastAPI:
         held = lock or lock_data_directory(settings)
         services = build(settings)
         app.state.services = services
-        # TA-Lib takes a second to import: beside the start of the workers, not in somebody's first request.
-        library = asyncio.ensure_future(services.database.call(function_names))
         for pool in (services.executor, services.importer):
             await services.database.call(pool.start)
         await services.database.call(services.datasets.recover)
         for name, attempt in await services.database.call(services.driver.recover):
             services.driver.start_now(name, attempt)
-        await library
+        # TA-Lib takes a second to import: in the background, not in somebody's first request.
+        library = asyncio.ensure_future(services.database.call(function_names))
         yield
+        await library
         services.driver.stop()
         await services.driver.stopped()
         await services.database.call(services.executor.close)

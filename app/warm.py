@@ -15,7 +15,7 @@ def warm_up() -> None:
     base = {"dataset": data.name, "symbols": list(data.series), "validation": {"permutation": {"n": 10}}}
     engine.run(base | {"strategy": {"name": "dual_sma", "params": {"fast": 2, "slow": 5}}}, data)
     steady = {"risk": {"name": "volatility_target"}, "execution": {"slippage": {"name": "square_root"}}}
-    for name in ("zscore_reversion", "donchian_breakout", "macd"):
+    for name in ("zscore_reversion", "donchian_breakout"):
         engine.run(base | steady | {"strategy": {"name": name}}, data)
 
 
