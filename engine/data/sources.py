@@ -25,18 +25,10 @@ from engine.data.bars import (
     timeframe_ns,
 )
 from engine.data.checks import OnBadRows, Rows, check_all, refuse
+from engine.data.clocks import Stamps, check_zone, localise, read_stamps
 from engine.data.dialects import joined_clock, layout, read_json, unpacked
 from engine.data.extras import further_columns
-from engine.data.sessions import (
-    ALWAYS,
-    WEEKDAYS,
-    Stamps,
-    check_calendar,
-    check_zone,
-    localise,
-    read_stamps,
-    weekday,
-)
+from engine.data.sessions import ALWAYS, WEEKDAYS, check_calendar, weekday
 from engine.errors import DataError
 from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Bools, Ints, Times
 

@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 
 from engine.data.bars import Conventions
+from engine.data.clocks import check_zone, localise
 from engine.data.exchanges import exchange_sessions
 from engine.data.sessions import (
     annual_days,
     bars_per_year,
     check_calendar,
-    check_zone,
     days,
-    localise,
     missing_bars,
     wall_clock,
 )
