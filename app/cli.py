@@ -1,8 +1,12 @@
 """The command line: ``tplusone demo | serve | data | run | settings``."""
 
+import inspect
 import json
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -12,6 +16,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from app.settings import Settings
+from engine.data.options import LoadOptions, parse_options
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Backtests that can be trusted."
@@ -21,19 +26,32 @@ app.add_typer(data_app, name="data")
 console = Console(soft_wrap=True)
 errors = Console(stderr=True, soft_wrap=True)
 
-Conventions = dict[str, Any]
 DataFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a Parquet or CSV file")]
 DataOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a Parquet or CSV file")]
-SymbolOption = Annotated[str | None, typer.Option(help="symbol of a file without a symbol column")]
-TimeframeOption = Annotated[str | None, typer.Option(help="bar length, such as 1h")]
-LabelOption = Annotated[Literal["open", "close"] | None, typer.Option(help="the end of a bar its stamp names")]
-ZoneOption = Annotated[str | None, typer.Option(help="zone of stamps without an offset")]
-CalendarOption = Annotated[str | None, typer.Option(help="24x7, 24x5 or an exchange code")]
-AdjustmentOption = Annotated[
-    Literal["none", "split", "total"] | None, typer.Option(help="what prices are adjusted for")
-]
-BadRowsOption = Annotated[Literal["refuse", "drop"], typer.Option(help="what to do with rows that cannot be")]
 DataDirOption = Annotated[Path | None, typer.Option(help="directory of everything the service keeps")]
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for every field of ``LoadOptions``, in place of its parameter ``options``."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in signature.parameters.values() if p.name != "options"]
+    said = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[field.annotation, typer.Option(help=field.description)],
+        )
+        for name, field in LoadOptions.model_fields.items()
+    ]
+
+    @wraps(command)
+    def called(**given: Any) -> None:
+        options = parse_options({name: given.pop(name) for name in LoadOptions.model_fields})
+        command(**given, options=options)
+
+    called.__signature__ = signature.replace(parameters=[*own, *said])  # type: ignore[attr-defined]
+    return called
 
 
 def main() -> None:
@@ -101,22 +119,16 @@ def settings() -> None:
 
 
 @data_app.command("import")
+@with_options
 def import_data(
     name: Annotated[str, typer.Argument(help="name of the dataset")],
     file: DataFile,
-    symbol: SymbolOption = None,
-    timeframe: TimeframeOption = None,
-    label: LabelOption = None,
-    timezone: ZoneOption = None,
-    calendar: CalendarOption = None,
-    adjustment: AdjustmentOption = None,
-    on_bad_rows: BadRowsOption = "refuse",
+    options: LoadOptions,
     data_dir: DataDirOption = None,
 ) -> None:
     """Import a file into the data directory, whole or not at all; a running server sees it at once."""
     from app.local import import_file
 
-    options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
     version, added = import_file(_settings(data_dir=data_dir), name, file, options)
     state = "imported" if added else "holds this content already"
     console.print(f"{name}: {state}, version {version.number}, {version.rows:,} rows, {', '.join(version.symbols)}")
@@ -138,22 +150,13 @@ def list_data(data_dir: DataDirOption = None) -> None:
 
 
 @data_app.command("check")
-def check_data(
-    file: DataFile,
-    symbol: SymbolOption = None,
-    timeframe: TimeframeOption = None,
-    label: LabelOption = None,
-    timezone: ZoneOption = None,
-    calendar: CalendarOption = None,
-    adjustment: AdjustmentOption = None,
-    on_bad_rows: BadRowsOption = "refuse",
-) -> None:
+@with_options
+def check_data(file: DataFile, options: LoadOptions) -> None:
     """Read and check a file, and keep nothing. Exit code 2 when it would be refused."""
     from app.local import load_file
     from engine.errors import DataError
 
     try:
-        options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
         report = load_file(file, file.stem, options).report
     except DataError as error:
         if "report" in error.details:
@@ -163,23 +166,17 @@ def check_data(
 
 
 @app.command()
+@with_options
 def run(
     config: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a configuration, JSON or YAML")],
+    options: LoadOptions,
     data: DataOption = None,
     out: Annotated[Path | None, typer.Option(help="directory for the artifacts; default is the run's id")] = None,
-    symbol: SymbolOption = None,
-    timeframe: TimeframeOption = None,
-    label: LabelOption = None,
-    timezone: ZoneOption = None,
-    calendar: CalendarOption = None,
-    adjustment: AdjustmentOption = None,
-    on_bad_rows: BadRowsOption = "refuse",
     data_dir: DataDirOption = None,
 ) -> None:
     """Run a configuration without a server; the artifacts have the bytes the server would give them."""
     from app.local import run_config
 
-    options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
     _check_effect(data, options)
     result, directory = run_config(_settings(data_dir=data_dir), _read_config(config), data, out, options)
     summary = result.summary()
@@ -188,15 +185,10 @@ def run(
 
 
 @app.command()
+@with_options
 def demo(
+    options: LoadOptions,
     data: DataOption = None,
-    symbol: SymbolOption = None,
-    timeframe: TimeframeOption = None,
-    label: LabelOption = None,
-    timezone: ZoneOption = None,
-    calendar: CalendarOption = None,
-    adjustment: AdjustmentOption = None,
-    on_bad_rows: BadRowsOption = "refuse",
     keep: Annotated[bool, typer.Option("--keep", help="leave the service running")] = False,
     port: Annotated[int, typer.Option(help="port; 0 takes a free one")] = 0,
     data_dir: DataDirOption = None,
@@ -204,7 +196,6 @@ def demo(
     """Start the service, run a backtest through its API, and show what came of it."""
     from app.demo import run_demo
 
-    options = _options(symbol, timeframe, label, timezone, calendar, adjustment, on_bad_rows)
     _check_effect(data, options)
     outcome = run_demo(console, _settings(data_dir=data_dir, port=port), data, options, keep=keep)
     _print_metrics(outcome.run["metrics"], outcome.run["warnings"])
@@ -212,29 +203,9 @@ def demo(
         console.print(line, highlight=False)
 
 
-def _options(
-    symbol: str | None,
-    timeframe: str | None,
-    label: str | None,
-    timezone: str | None,
-    calendar: str | None,
-    adjustment: str | None,
-    on_bad_rows: str,
-) -> Conventions:
-    return {
-        "symbol": symbol,
-        "timeframe": timeframe,
-        "label": label,
-        "timezone": timezone,
-        "calendar": calendar,
-        "adjustment": adjustment,
-        "on_bad_rows": on_bad_rows,
-    }
-
-
-def _check_effect(data: Path | None, options: Conventions) -> None:
+def _check_effect(data: Path | None, options: LoadOptions) -> None:
     """Nothing is silently ignored: options about a file need a file."""
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value not in (None, "refuse")]
+    given = [f"--{name.replace('_', '-')}" for name in options.model_dump(exclude_defaults=True)]
     if data is None and given:
         raise CommandError(f"{', '.join(given)} say something about a file and have no effect without --data")
 

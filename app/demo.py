@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.settings import Settings
 from engine.data import synthetic
+from engine.data.options import LoadOptions
 from engine.data.sources import dataset_name
 from engine.errors import EngineError
 
@@ -41,7 +42,7 @@ class DemoOutcome:
 
 
 def run_demo(
-    console: Console, settings: Settings, file: Path | None, options: Mapping[str, Any], *, keep: bool
+    console: Console, settings: Settings, file: Path | None, options: LoadOptions, *, keep: bool
 ) -> DemoOutcome:
     """Start the service, run a backtest through it, and stop it unless it is to be kept."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -84,11 +85,11 @@ def _tail(log: Path) -> str:
     return "\n".join(log.read_text().splitlines()[-3:])
 
 
-def _register(console: Console, client: httpx.Client, file: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def _register(console: Console, client: httpx.Client, file: Path | None, options: LoadOptions) -> dict[str, Any]:
     """Put the file, or the synthetic market, into the service."""
     if file is not None:
         name = dataset_name(file.stem)
-        given = {key: value for key, value in options.items() if value is not None}
+        given = options.model_dump(exclude_none=True)
         answer = _put(client, name, file, given)
         if answer.status_code == 422 and answer.json().get("option") == "symbol":
             answer = _put(client, name, file, given | {"symbol": file.stem})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from pydantic import BaseModel
 
 from app.artifacts.store import ArtifactStore
 from app.datasets.service import DatasetService
@@ -45,7 +46,7 @@ def services(request: Request) -> Services:
 def known_parameters(request: Request) -> None:
     """Refuse a query parameter the call does not have: a misspelt one would silently change what happens."""
     route = request.scope["route"]
-    known = sorted(field.alias for field in route.dependant.query_params)
+    known = sorted(name for field in route.dependant.query_params for name in _names(field))
     given = [name for name, _ in request.query_params.multi_items()]
     if len(given) > len(set(given)):
         raise InvalidRequestError("a query parameter is given twice")
@@ -62,6 +63,12 @@ def known_parameters(request: Request) -> None:
             for name in unknown
         ]
         raise InvalidRequestError(" ".join(str(entry["message"]) for entry in entries), {"errors": entries})
+
+
+def _names(field: Any) -> list[str]:
+    """The parameter itself, or the fields of a model that gathers several."""
+    model = field.field_info.annotation
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else [field.alias]
 
 
 async def unique_keys(request: Request) -> None:

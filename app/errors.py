@@ -197,18 +197,20 @@ async def _invalid(request: Request, error: Exception) -> Response:
             entries.append({"pointer": "", "code": "invalid_json", "message": "the body is not valid JSON"})
             continue
         details = cast("ErrorDetails", {**item, "loc": tuple(location)})
-        entry = field_errors([details], _body_model(request))[0].as_dict()
+        entry = field_errors([details], _model(request, place))[0].as_dict()
         entries.append(entry if place == "body" else entry | {"in": place})
     message = "; ".join(f"{e['pointer'] or '/'}: {e['message']}" for e in entries)
     return render(request, HTTPStatus.UNPROCESSABLE_ENTITY, ConfigError.code, message, {"errors": entries})
 
 
-def _body_model(request: Request) -> type[Frozen]:
-    """The model of the route's body, for the names it knows."""
+def _model(request: Request, place: int | str) -> type[Frozen]:
+    """The model of the route's body or query, for the names of its fields."""
     route = request.scope.get("route")
-    field = route.body_field if isinstance(route, APIRoute) else None
-    model = field.field_info.annotation if field is not None else None
-    return model if isinstance(model, type) and issubclass(model, Frozen) else RunConfig
+    if not isinstance(route, APIRoute):
+        return RunConfig
+    fields = route.dependant.query_params if place == "query" else [route.body_field]
+    models = [field.field_info.annotation for field in fields if field is not None]
+    return next((m for m in models if isinstance(m, type) and issubclass(m, Frozen)), RunConfig)
 
 
 async def _http(request: Request, error: Exception) -> Response:

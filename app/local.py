@@ -1,6 +1,6 @@
 """The commands that need no server: the same data, engine and artifact code, called directly."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from app.db.session import Database
 from app.settings import Settings
 from engine.config import parse_config
 from engine.data.columnar import open_mapped
+from engine.data.options import LoadOptions
 from engine.errors import DataError
 
 
@@ -29,17 +30,18 @@ def _datasets(settings: Settings) -> Iterator[tuple[DatasetService, DatasetStore
         database.close()
 
 
-def load_file(file: Path, name: str, options: Mapping[str, Any], symbol: str | None = None) -> engine.Dataset:
+def load_file(file: Path, name: str, options: LoadOptions, symbol: str | None = None) -> engine.Dataset:
     """Read a file; where it has no symbol column, the symbol is the option's, else ``symbol``, else the file's name."""
+    said = options.model_dump(exclude_none=True)
     try:
-        return engine.load(file, name=name, **options)
+        return engine.load(file, name=name, **said)
     except DataError as error:
-        if options["symbol"] is not None or error.details.get("option") != "symbol":
+        if "symbol" in said or error.details.get("option") != "symbol":
             raise
-    return engine.load(file, name=name, **{**options, "symbol": symbol or file.stem})
+    return engine.load(file, name=name, **said, symbol=symbol or file.stem)
 
 
-def import_file(settings: Settings, name: str, file: Path, options: Mapping[str, Any]) -> tuple[Version, bool]:
+def import_file(settings: Settings, name: str, file: Path, options: LoadOptions) -> tuple[Version, bool]:
     """Import a file as the newest version of a dataset; False when its content is held already."""
     with _datasets(settings) as (datasets, directory):
         aside = directory.aside()
@@ -58,7 +60,7 @@ def list_datasets(settings: Settings) -> list[Version]:
 
 
 def run_config(
-    settings: Settings, values: Any, file: Path | None, out: Path | None, options: Mapping[str, Any]
+    settings: Settings, values: Any, file: Path | None, out: Path | None, options: LoadOptions
 ) -> tuple[engine.Result, Path]:
     """Run a configuration on a file, or on a dataset of the data directory; returns where the artifacts are."""
     config = parse_config(values)

@@ -6,12 +6,29 @@
 >>> result.metrics["sharpe"].value, result.frame("trades")
 """
 
-from engine.config import RunConfig
-from engine.data.bars import Dataset
-from engine.data.sources import load
-from engine.errors import CancelledError, ConfigError, DataError, EngineError
-from engine.features import FeatureCache
-from engine.pipeline import Result, run
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.config import RunConfig
+    from engine.data.bars import Dataset
+    from engine.data.sources import load
+    from engine.errors import CancelledError, ConfigError, DataError, EngineError
+    from engine.features import FeatureCache
+    from engine.pipeline import Result, run
+
+_HOMES = {
+    "CancelledError": "engine.errors",
+    "ConfigError": "engine.errors",
+    "DataError": "engine.errors",
+    "Dataset": "engine.data.bars",
+    "EngineError": "engine.errors",
+    "FeatureCache": "engine.features",
+    "Result": "engine.pipeline",
+    "RunConfig": "engine.config",
+    "load": "engine.data.sources",
+    "run": "engine.pipeline",
+}
 
 __all__ = [
     "CancelledError",
@@ -25,3 +42,16 @@ __all__ = [
     "load",
     "run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Each name is imported when it is asked for: a command that only reads a setting need not load the compiler.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'engine' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

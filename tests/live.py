@@ -174,6 +174,10 @@ class LiveServer:
         """Upload a file as it is."""
         return self.client.put(f"/datasets/{name}", content=content, params=params, headers={"Content-Type": kind})
 
+    def patch(self, name: str, content: bytes, kind: str, **params: str) -> httpx.Response:
+        """Add the rows of a file to a dataset."""
+        return self.client.patch(f"/datasets/{name}", content=content, params=params, headers={"Content-Type": kind})
+
     def post(self, config: Mapping[str, Any], **headers: str) -> httpx.Response:
         """POST a run; ``idempotency_key="x"`` is the header Idempotency-Key."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -3,11 +3,12 @@
 import uuid
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi import Path as PathParameter
 
+from app.datasets.repository import Version
 from app.datasets.schemas import DatasetInfo, DatasetList, view
 from app.datasets.worker import Import, Imported, import_file
 from app.deps import Services, ServicesDep
@@ -15,6 +16,7 @@ from app.errors import InvalidRequestError, UnsupportedMediaError, problems
 from app.executors.base import CrashError, MemoryLimitError
 from app.responses import json_response
 from engine.config import NAME_PATTERN
+from engine.data.options import LoadOptions
 from engine.errors import DataError
 
 router = APIRouter(tags=["datasets"])
@@ -22,12 +24,27 @@ router = APIRouter(tags=["datasets"])
 MEDIA_TYPES = (
     "text/csv",
     "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.apache.arrow.file",
     "application/json",
     "application/zip",
     "application/gzip",
 )
 LENIENT_TYPES = ("application/octet-stream", "application/x-www-form-urlencoded", "")
 """What curl sends when nobody said what the file is; the content decides."""
+
+UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES},
+    }
+}
+UPLOAD_PROBLEMS = problems(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 
 Name = Annotated[str, PathParameter(pattern=NAME_PATTERN)]
 
@@ -57,57 +74,68 @@ async def get_dataset(name: Name, services: ServicesDep) -> Response:
     responses={
         200: {"model": DatasetInfo, "description": "the dataset holds this content already"},
         201: {"model": DatasetInfo, "description": "a new dataset or version"},
-        **problems(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
+        **UPLOAD_PROBLEMS,
     },
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES},
-        }
-    },
+    openapi_extra=UPLOAD_BODY,
 )
 async def put_dataset(
     name: Name,
     request: Request,
     services: ServicesDep,
-    symbol: Annotated[str | None, Query(description="for a file without a symbol column")] = None,
-    timeframe: Annotated[str | None, Query(description="bar length, such as 1h")] = None,
-    label: Annotated[Literal["open", "close"] | None, Query(description="the end of a bar its stamp names")] = None,
-    timezone: Annotated[str | None, Query(description="zone of stamps without an offset")] = None,
-    calendar: Annotated[str | None, Query(description="24x7, 24x5 or an exchange code")] = None,
-    adjustment: Annotated[
-        Literal["none", "split", "total"] | None, Query(description="what prices are adjusted for")
-    ] = None,
-    on_bad_rows: Annotated[
-        Literal["refuse", "drop"], Query(description="what to do with rows that cannot be")
-    ] = "refuse",
+    options: Annotated[LoadOptions, Query()],
     content_type: Annotated[str, Header()] = "",
 ) -> Response:
     """Import a file, whole or not at all. What is not declared is inferred where it can be, and reported."""
-    kind = content_type.split(";")[0].strip().lower()
+    return await _take(name, request, services, options, content_type, None)
+
+
+@router.patch(
+    "/datasets/{name}",
+    operation_id="patchDataset",
+    response_model=DatasetInfo,
+    responses={
+        200: {"model": DatasetInfo, "description": "the dataset holds these rows already"},
+        201: {"model": DatasetInfo, "description": "a new version"},
+        **UPLOAD_PROBLEMS,
+        **problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    },
+    openapi_extra=UPLOAD_BODY,
+)
+async def patch_dataset(
+    name: Name,
+    request: Request,
+    services: ServicesDep,
+    options: Annotated[LoadOptions, Query()],
+    content_type: Annotated[str, Header()] = "",
+) -> Response:
+    """Add the symbols or rows of a file. Conventions are the dataset's; rows it has already must be equal."""
+    base = await services.database.call(services.datasets.get, name)
+    return await _take(name, request, services, options, content_type, base)
+
+
+async def _take(
+    name: str, request: Request, services: Services, options: LoadOptions, content_type: str, base: Version | None
+) -> Response:
+    """Receive a file, import it aside, and make it the newest version."""
+    kind = content_type.partition(";")[0].strip().lower()
     if kind not in (*MEDIA_TYPES, *LENIENT_TYPES):
         raise UnsupportedMediaError(f"cannot read '{kind}': send {' or '.join(MEDIA_TYPES)}")
-    options: dict[str, Any] = {
-        "symbol": symbol,
-        "timeframe": timeframe,
-        "label": label,
-        "timezone": timezone,
-        "calendar": calendar,
-        "adjustment": adjustment,
-        "on_bad_rows": on_bad_rows,
-        "max_rows": services.settings.upload_rows,
-    }
+    limits = services.settings
     aside = await services.database.call(services.uploads.aside)
     try:
         await _receive(request, aside / "upload")
-        job = Import(aside / "upload", name, options, services.settings.upload_symbols, aside / "columns")
+        job = Import(
+            file=aside / "upload",
+            name=name,
+            options=options,
+            most_symbols=limits.upload_symbols,
+            most_rows=limits.upload_rows,
+            aside=aside / "columns",
+            base=None if base is None else services.datasets.path(name, base.digest),
+        )
         imported = await _import(services, job)
-        added = await services.database.call(services.datasets.add, name, imported, aside / "columns")
+        made_from = None if base is None else base.digest
+        added = await services.database.call(services.datasets.add, name, imported, aside / "columns", made_from)
     finally:
         await services.database.call(services.uploads.discard, aside)
     version = await services.database.call(services.datasets.get, name)

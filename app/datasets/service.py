@@ -69,10 +69,11 @@ class DatasetService:
                 raise NotFoundError(f"there is no dataset '{name}'.{hint}")
             return version
 
-    def add(self, name: str, imported: Imported, aside: Path) -> bool:
+    def add(self, name: str, imported: Imported, aside: Path, base: str | None = None) -> bool:
         """Publish a normalised dataset as the newest version; False when its content is held already.
 
-        Raises ``InvalidRequestError`` for a name no configuration could use.
+        ``base`` is the digest of the version it was made from. Raises ``InvalidRequestError`` for a name no
+        configuration could use, and ``ConflictError`` where that version is not the newest any more.
         """
         if not re.fullmatch(NAME_PATTERN, name):
             raise InvalidRequestError(f"a dataset's name must match {NAME_PATTERN}, such as fx-h1")
@@ -85,6 +86,9 @@ class DatasetService:
             "rows": imported.rows,
         }
         with self._database.write() as connection:
+            held = repository.current(connection, name)
+            if base is not None and (held is None or held.digest != base):
+                raise ConflictError(f"dataset '{name}' has changed meanwhile: send the file again")
             added = repository.add_version(connection, row)
             if added or not self._store.path(name, imported.digest).exists():
                 self._store.publish(aside, name, imported.digest)

@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import engine
 from app.artifacts import manifest
 from app.executors.base import Emit
 from engine.config import parse_config
 from engine.data.columnar import open_mapped
+from engine.features import FeatureCache
 from engine.hooks import Stage, within
+from engine.pipeline import run
 
 PROGRESS_SECONDS = 0.5
 """Two kinds of progress events, each at most twice a second: four together."""
 
-FEATURES = engine.FeatureCache(0)
+FEATURES = FeatureCache(0)
 """Features this worker has computed, for the next run on the same rows."""
 
 RESET_PEAK = "5"
@@ -55,7 +56,7 @@ def execute(job: Job, emit: Emit) -> Outcome:
     data = open_mapped(job.dataset, config.symbols)
     _reset_peak()
     FEATURES.max_bytes = job.feature_bytes
-    result = engine.run(config, data, hooks, FEATURES if job.feature_bytes else None)
+    result = run(config, data, hooks, FEATURES if job.feature_bytes else None)
     with within(hooks, Stage.ARTIFACTS):
         files = manifest.write(result, job.aside)
     manifest.write_benchmark(job.aside, hooks.seconds, result, _peak_bytes())

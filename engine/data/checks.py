@@ -1,7 +1,6 @@
 """What is wrong with a symbol's rows, found before anything is computed from them.
 
-Defects refuse a file, or are dropped where the caller asked for it; oddities are reported and kept. Rows with
-a defect of their own leave before the order of the rest is judged, so a good row is not called a duplicate
+Rows with a defect of their own leave before the order of the rest is judged, so a good row is not called a duplicate
 of a bad one.
 """
 
@@ -12,29 +11,17 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.data.bars import Conventions, Series
+from engine.data.oddities import flat, jumps, oddities, scale_jumps
+from engine.data.policy import RULES, Action, Policy
 from engine.data.sessions import HOUR_NS, missing_bars
 from engine.errors import DataError
-from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Bools, Floats, Ints, Times
+from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Bools, Ints, Times
 
-OnBadRows = Literal["refuse", "drop"]
 Finding = dict[str, Any]
 
 ROWS_SHOWN = 20
-STUCK_BARS = 50
-JUMP_FACTOR = 3.0
 COHERENCE_TOLERANCE = 1e-9  # 1.1 * 3 is not 3.3: sources carry float artefacts
-
-_DEFECTS: Mapping[str, tuple[str, str | None]] = {
-    "unparsable_time": ("the time cannot be read", "on_bad_rows"),
-    "unresolved_local_time": ("the local time does not exist or is ambiguous in the zone", "timezone"),
-    "non_finite_price": ("a price is missing, not a number or infinite", "on_bad_rows"),
-    "non_positive_price": ("a price is zero or negative", "on_bad_rows"),
-    "ohlc_incoherent": ("open or close lies outside low to high", "on_bad_rows"),
-    "non_finite_volume": ("the volume is missing, not finite or negative", "on_bad_rows"),
-    "out_of_order": ("the time is earlier than one before it", "on_bad_rows"),
-    "duplicate_time": ("the time repeats the row before; the first is the one to keep", "on_bad_rows"),
-    "overlapping_bars": ("the bar opens before the one before it has closed", "timeframe"),
-}
+_DONE: Mapping[Action, str] = {"refuse": "refuse", "drop": "dropped", "keep": "kept"}
 
 
 @dataclass(frozen=True)
@@ -50,30 +37,34 @@ class Rows:
     unresolved: Bools
 
 
-def check(rows: Rows, conventions: Conventions, on_bad_rows: OnBadRows) -> tuple[Series, list[Finding]]:
-    """The rows without defects, and every finding, defects first."""
+def check(rows: Rows, conventions: Conventions, policy: Policy) -> tuple[Series, list[Finding]]:
+    """The rows that stay, and every finding, defects first."""
     found: list[Finding] = []
-    action = "dropped" if on_bad_rows == "drop" else "refuse"
 
-    def note(code: str, mask: Bools, number: Ints) -> None:
-        if mask.any():
-            found.append(_finding(code, mask, number, action, _DEFECTS[code]))
+    def judge(code: str, mask: Bools, number: Ints, **words: object) -> Bools:
+        """Note a finding; True where its rows leave. What refuses the file leaves too, so that the rest is judged."""
+        if not mask.any():
+            return mask
+        action = policy.action(code)
+        found.append(_finding(code, mask, number, action, words))
+        return mask if action == "drop" or (action == "refuse" and RULES[code].defect) else np.zeros_like(mask)
 
     keep = np.ones(len(rows.number), dtype=np.bool_)
     for code, mask in _row_defects(rows):
-        note(code, mask, rows.number)
-        keep &= ~mask
+        keep &= ~judge(code, mask, rows.number)
     index = np.flatnonzero(keep)
     for code in ("out_of_order", "duplicate_time", "overlapping_bars"):
         mask = _order_defect(code, rows.series.time[index], conventions.bar_ns)
-        note(code, mask, rows.number[index])
-        index = index[~mask]
+        index = index[~judge(code, mask, rows.number[index])]
     kept = rows.series.take(index)
-    return kept, [*found, *_oddities(kept, rows.number[index], conventions)]
+    leave = np.zeros(len(index), dtype=np.bool_)
+    for code, mask, words in oddities(kept, conventions):
+        leave |= judge(code, mask, rows.number[index], **words)
+    return (kept.take(np.flatnonzero(~leave)) if leave.any() else kept), found
 
 
 def check_all(
-    rows: Rows, symbols: list[str], group: Ints, conventions: Conventions, on_bad_rows: OnBadRows
+    rows: Rows, symbols: list[str], group: Ints, conventions: Conventions, policy: Policy
 ) -> tuple[dict[str, Series], dict[str, dict[str, Any]]]:
     """The checked series of each symbol, and each symbol's part of the report: its span and findings.
 
@@ -87,7 +78,7 @@ def check_all(
         at = order[bounds[i] : bounds[i + 1]]
         part = rows.series.take(at)
         mine = Rows(rows.number[at], part, rows.unparsable[at], rows.unresolved[at])
-        series[symbol], findings = check(mine, conventions, on_bad_rows)
+        series[symbol], findings = check(mine, conventions, policy)
         entries[symbol] = span(series[symbol], conventions) | {"findings": findings}
     return series, entries
 
@@ -110,20 +101,23 @@ def refuse(report: Mapping[str, Any], source: str) -> None:
     more = f"; and {len(refused) - 3} more finding(s)" if len(refused) > 3 else ""
     other = sorted({f["option"] for _, f in refused} - {"on_bad_rows"})
     hint = f"; the option {', '.join(other)} may be what is wrong" if other else ""
+    codes = sorted({f["code"] for _, f in refused if "keep" in RULES[f["code"]].actions})
+    keep = f"; on_bad_rows={codes[0]}=keep takes that one as it is" if codes else ""
     raise DataError(
-        f"'{source}' has bad rows. {shown}{more}. on_bad_rows=drop removes them{hint}",
+        f"'{source}' has bad rows. {shown}{more}. on_bad_rows=drop removes them{keep}{hint}",
         {"report": dict(report)},
     )
 
 
-def _finding(code: str, mask: Bools, number: Ints, action: str, words: tuple[str, str | None]) -> Finding:
+def _finding(code: str, mask: Bools, number: Ints, action: Action, words: Mapping[str, object]) -> Finding:
+    rule = RULES[code]
     return {
         "code": code,
         "count": int(mask.sum()),
         "rows": [int(n) for n in number[np.flatnonzero(mask)[:ROWS_SHOWN]]],
-        "action": action,
-        "message": words[0],
-        "option": words[1],
+        "action": _DONE[action],
+        "message": rule.message.format(**words),
+        "option": rule.option or "on_bad_rows",
     }
 
 
@@ -136,10 +130,13 @@ def _row_defects(rows: Rows) -> Iterator[tuple[str, Bools]]:
     # Comparisons with NaN are false, so only finite rows are judged below.
     finite = np.isfinite(s.open) & np.isfinite(s.high) & np.isfinite(s.low) & np.isfinite(s.close)
     yield "non_finite_price", ~finite
-    yield "non_positive_price", finite & (np.minimum(bottom, s.low) <= 0.0)
+    positive = np.minimum(bottom, s.low) > 0.0
+    yield "non_positive_price", finite & ~positive
+    lost = scale_jumps(s, finite & positive)
+    yield "scale_jump", lost
     above = top - s.high > COHERENCE_TOLERANCE * np.abs(top)
     below = s.low - bottom > COHERENCE_TOLERANCE * np.abs(bottom)
-    yield "ohlc_incoherent", finite & (above | below)
+    yield "ohlc_incoherent", finite & (above | below) & ~lost
     yield "non_finite_volume", ~(np.isfinite(s.volume) & (s.volume >= 0.0))
 
 
@@ -154,41 +151,10 @@ def _order_defect(code: str, time: Times, bar: int) -> Bools:
     return np.concatenate((np.zeros(min(1, len(time)), dtype=np.bool_), offending))
 
 
-def _oddities(s: Series, number: Ints, conventions: Conventions) -> Iterator[Finding]:
-    """Findings that never refuse, on rows without defects."""
-    if not len(s):
-        return
-    marks: list[tuple[str, Bools, str, str | None]] = []
-    if s.volume.any():
-        marks.append(("zero_volume", s.volume == 0.0, "nothing traded in the bar", "untradable_bar"))
-    marks.append(("stuck_prices", _stuck(s), f"{STUCK_BARS} or more bars in a row show one price only", None))
-    text = f"the close moved by a factor above {JUMP_FACTOR:g}: an unadjusted split or a lost decimal point?"
-    marks.append(("price_jump", _jumps(s.close), text, "adjustment"))
-    missing = missing_bars(s.time, conventions)
-    text = f"bars are missing before the row, at most {missing.max(initial=0)} at once"
-    marks.append(("gaps", np.concatenate(([False], missing > 0)), text, "calendar"))
-    if conventions.bar_ns < NANOSECONDS_PER_DAY:
-        off = s.time % NANOSECONDS_PER_DAY % conventions.bar_ns != 0
-        text = f"the bar does not open on a multiple of {conventions.timeframe} from midnight UTC"
-        marks.append(("unaligned", off, text, "timeframe"))
-    for code, mask, message, option in marks:
-        if mask.any():
-            yield _finding(code, mask, number, "kept", (message, option))
-
-
-def _flat(s: Series) -> Bools:
-    flat: Bools = (s.open == s.close) & (s.high == s.low) & (s.open == s.high)
-    return flat
-
-
-def _stuck(s: Series) -> Bools:
-    """(T,) bars of runs of at least ``STUCK_BARS`` flat bars at one price."""
-    flat = _flat(s)
-    same = flat[1:] & flat[:-1] & (s.close[1:] == s.close[:-1])
-    begins = np.concatenate(([True], ~same))
-    run = np.cumsum(begins) - 1
-    stuck: Bools = flat & (np.bincount(run)[run] >= STUCK_BARS)
-    return stuck
+def describe_overlap(time: Times, bar: int) -> str | None:
+    """Words about the first of (T,) bars, in order of time, that opens before the one before it has closed."""
+    at = np.flatnonzero(_order_defect("overlapping_bars", time, bar))
+    return f"the bar at {stamp(int(time[at[0]]))} opens before the one before it has closed" if len(at) else None
 
 
 def stamp(nanoseconds: int) -> str:
@@ -205,13 +171,6 @@ def span(series: Series, conventions: Conventions) -> dict[str, Any]:
     return {"rows": len(series), "start": stamp(int(series.time[0])), "end": stamp(end)}
 
 
-def _jumps(close: Floats) -> Bools:
-    """(T,) True where a close is more than ``JUMP_FACTOR`` times the one before, or under one such part of it."""
-    factor = np.divide(close[1:], close[:-1])
-    far = (factor > JUMP_FACTOR) | (factor < 1.0 / JUMP_FACTOR)
-    return np.concatenate((np.zeros(min(1, len(close)), dtype=np.bool_), far))
-
-
 def describe_rows(series: Series, conventions: Conventions) -> dict[str, Any]:
     """What a run should know about the rows it uses.
 
@@ -225,6 +184,6 @@ def describe_rows(series: Series, conventions: Conventions) -> dict[str, Any]:
         **span(series, conventions),
         "gaps": {"count": int((missing > 0).sum()), "longest_bars": int(missing.max(initial=0))},
         "zero_volume": silent,
-        "flat_bars": int(_flat(series).sum()),
-        "price_jumps": int(_jumps(series.close).sum()),
+        "flat_bars": int(flat(series).sum()),
+        "price_jumps": int(jumps(series.close).sum()),
     }

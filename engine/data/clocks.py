@@ -14,10 +14,10 @@ _YEARS = (1700, 2199)  # what int64 nanoseconds hold, with room
 # Epochs of 1980-01-01 to 2030-03-17: no unit's range meets another's, and dates written without separators
 # (20200102, 2020010203 and longer) lie outside all of them.
 _EPOCH_SECONDS = (315_532_800, 1_900_000_000)
-_OFFSET = r"\s*([Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)$"
+_OFFSET = r"\s*((?:GMT|UTC)?[+-](?:[01]\d|2[0-3]):?[0-5]\d|[Zz]|GMT|UTC)$"  # Dukascopy writes GMT+0300
 _WALL = r"^(?:1[7-9]|2[01])\d\d[-.]\d\d[-.]\d\d(?:[Tt ]\d\d:\d\d(?::[0-5]\d(?:\.\d{1,9})?)?)?$"
-_COMPACT = r"^(\d{4})(\d\d)(\d\d) (\d\d)(\d\d)(\d\d)$"  # as HistData writes it
-_DAY_OR_MONTH_FIRST = r"^\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}"
+_COMPACT = r"^(\d{4})(\d\d)(\d\d) (\d\d):?(\d\d)(?::?(\d\d))?$"  # as HistData and LEAN write it
+_YEAR_LAST = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T]|$)"
 _ACCEPTED = "ISO 8601 such as 2020-01-31, 2020-01-31 09:30 or 2020-01-31T09:30:00Z, or epoch integers"
 
 
@@ -35,19 +35,24 @@ def check_zone(zone: str) -> str:
 
 @dataclass(frozen=True)
 class Stamps:
-    """A time column: ``time`` (R,) ns, wall clock where ``naive``, else UTC; 0 where not ``parsed``."""
+    """A time column: ``time`` (R,) ns, wall clock where ``naive``, else UTC; 0 where not ``parsed``.
+
+    ``day_first`` says what the rows themselves showed of dates whose year comes last.
+    """
 
     time: Times
     parsed: Bools
     naive: Bools
+    day_first: bool | None = None
 
 
-def read_stamps(column: pl.Series) -> Stamps:
+def read_stamps(column: pl.Series, *, day_first: bool | None = None) -> Stamps:
     """Timestamps, dates, epoch integers or text as nanoseconds.
 
     Epochs are seconds, milliseconds, microseconds or nanoseconds by magnitude, between 1980-01-01 and
-    2030-03-17. Raises ``DataError`` for another type, a column without one readable time, and numbers of
-    no unit.
+    2030-03-17. Where the year comes last, ``day_first`` says what comes first, unless a number above 12 does.
+    Raises ``DataError`` for another type, a column without one readable time, numbers of no unit, and dates whose
+    day and month cannot be told apart.
     """
     kind = column.dtype
     if isinstance(kind, pl.Datetime) or kind == pl.Date:
@@ -61,12 +66,12 @@ def read_stamps(column: pl.Series) -> Stamps:
     text = column.str.strip_chars()
     if 2 * (text.str.contains(r"^-?\d+$").sum() or 0) > len(text) - text.null_count():
         return _epochs(text.cast(pl.Int64, strict=False))
-    return _text(text)
+    return _text(text, day_first)
 
 
-def _stamps(time: pl.Series, naive: pl.Series) -> Stamps:
+def _stamps(time: pl.Series, naive: pl.Series, day_first: bool | None = None) -> Stamps:
     parsed = time.is_not_null().to_numpy()
-    return Stamps(time.fill_null(0).to_numpy(), parsed, naive.to_numpy() & parsed)
+    return Stamps(time.fill_null(0).to_numpy(), parsed, naive.to_numpy() & parsed, day_first)
 
 
 def _epochs(values: pl.Series) -> Stamps:
@@ -84,7 +89,35 @@ def _epochs(values: pl.Series) -> Stamps:
     )
 
 
-def _text(text: pl.Series) -> Stamps:
+def _year_first(text: pl.Series, day_first: bool | None) -> tuple[pl.Series, bool | None]:
+    """Dates such as 31.01.2020 as 2020-01-31, and whether the rows themselves show that the day comes first."""
+    if not text.drop_nulls().head(1).str.contains(_YEAR_LAST).any():
+        return text, None  # a later row of another form cannot be read, and is found
+    parts = text.str.extract_groups(_YEAR_LAST).struct.unnest().cast(pl.Int64)
+    last = parts.to_series(2).is_not_null()
+    above = [bool((parts.to_series(i) > 12).any()) for i in (0, 1)]
+    if above == [True, True]:
+        raise DataError("some times have a day above 12 in first and some in second place: write the year first")
+    shown = above[0] if any(above) else None
+    if shown is None and day_first is None:
+        raise DataError(
+            f"times such as {text.filter(last).head(1).to_list()} may begin with the day or the month, and no row"
+            " shows which: declare day_first=true or false",
+            {"option": "day_first"},
+        )
+    day = shown if day_first is None else day_first
+    order = (0, 1) if day else (1, 0)
+    frame = parts.select(pl.all().cast(pl.String).str.zfill(2)).with_columns(text.alias("text"))
+    year, first, second = (frame.columns[i] for i in (2, *order))
+    date = pl.concat_str(pl.col(year), pl.col(second), pl.col(first), separator="-")
+    clock = pl.col("text").str.replace(r"^[\d/.-]+", "").str.replace(r"^ (\d):", " 0${1}:")
+    turned = pl.concat_str(date, clock)
+    text = frame.select(pl.when(last).then(turned).otherwise(pl.col("text"))).to_series()
+    return text, shown
+
+
+def _text(text: pl.Series, day_first: bool | None) -> Stamps:
+    text, shown = _year_first(text, day_first)
     text = text.str.replace(_COMPACT, "${1}-${2}-${3} ${4}:${5}:${6}")
     zone = text.str.extract(_OFFSET)
     wall = text.str.replace(_OFFSET, "")
@@ -95,18 +128,16 @@ def _text(text: pl.Series) -> Stamps:
     clean = pl.select(pl.concat_str(date, pl.lit(" "), wall.str.slice(11), tail)).to_series()
     time = clean.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="ns", strict=False).to_physical()
     if time.null_count() == len(time):
-        reason = "may be day or month first: write the year first. Accepted is"
-        first = text.filter(text.str.contains(_DAY_OR_MONTH_FIRST).fill_null(value=False)).head(1).to_list()
-        first, reason = (first, reason) if first else (text.head(1).to_list(), "cannot be read. Accepted is")
-        raise DataError(f"times such as {first} {reason} {_ACCEPTED}")
+        raise DataError(f"times such as {text.head(1).to_list()} cannot be read. Accepted is {_ACCEPTED}")
     names = zone.unique().drop_nulls().to_list()
     minutes = zone.replace_strict(names, [_minutes(n) for n in names], default=0, return_dtype=pl.Int64)
-    return _stamps(time - minutes * (60 * NANOSECONDS_PER_SECOND), zone.is_null())
+    return _stamps(time - minutes * (60 * NANOSECONDS_PER_SECOND), zone.is_null(), shown)
 
 
 def _minutes(offset: str) -> int:
-    size = 0 if offset in "Zz" else int(offset[1:3]) * 60 + int(offset[-2:])
-    return -size if offset[0] == "-" else size
+    signed = offset.removeprefix("GMT").removeprefix("UTC")
+    size = 0 if signed in "Zz" else int(signed[1:3]) * 60 + int(signed[-2:])
+    return -size if signed[0:1] == "-" else size
 
 
 def localise(wall: Times, zone: str, group: Ints) -> tuple[Times, Bools]:

@@ -1,4 +1,4 @@
-"""What kind of text file this is, told by its first line: delimiter, header or none, which column is what."""
+"""What kind of file this is, told by its first line: delimiter, header or none, which column is what."""
 
 import csv
 import gzip
@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -21,14 +21,22 @@ LARGEST_UNPACKED = 8 * 2**30
 """Bytes a compressed file may grow to: more is a mistake or a trap."""
 
 _BLOCK = 1 << 20
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_TIME = re.compile(r"\d{4}[-./]?\d\d[-./]?\d\d([T ]\d\d:?\d\d(:?\d\d)?(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?|\d\d:\d\d(:\d\d)?")
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|\.\d+)([eE][+-]?\d+)?")
+_TIME = re.compile(
+    r"(\d{4}[-./]?\d\d[-./]?\d\d|\d\d?[-./]\d\d?[-./]\d{4})([T ]\d\d:?\d\d(:?\d\d)?(\.\d+)?)?"
+    r"(Z|[+-]\d\d:?\d\d)?|\d\d:\d\d(:\d\d)?"
+)
 _CLOCK = re.compile(r"\d\d:\d\d(:\d\d)?(\.\d+)?")
 _EPOCH = re.compile(r"\d{9,19}")
 _SINCE_MIDNIGHT = re.compile(r"\d{1,8}")
 _DAY = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _BINANCE = (
     "open_time", *PRICES, "volume", "close_time", "quote_volume", "trades", "taker_volume", "taker_quote", "ignore",
+)  # fmt: skip
+_LEAN = "LEAN, milliseconds since midnight"
+_LEAN_DAY = re.compile(r"(?:19|20)\d{6}(?=_)")
+_LEAN_QUOTES = (
+    "time", *(f"bid_{p}" for p in PRICES), "bid_size", *(f"ask_{p}" for p in PRICES), "ask_size",
 )  # fmt: skip
 
 
@@ -42,9 +50,22 @@ class Layout:
     names: list[str]
 
 
+@dataclass(frozen=True)
+class Found:
+    """A table not read yet: ``names`` stand for the columns of ``frame`` by position.
+
+    ``assumed`` are the decisions nobody declared: ``field, value, reason``.
+    """
+
+    frame: pl.LazyFrame
+    names: list[str]
+    dialect: str
+    assumed: list[dict[str, str]] = field(default_factory=list)
+
+
 def layout(source: str, line: str) -> Layout:
     """The layout a first line shows. Raises ``DataError`` where a header is missing and the columns cannot be told."""
-    delimiter = max(",;\t", key=line.count)
+    delimiter = max("\t;,", key=line.count)  # of equal counts the comma is the decimal sign
     try:
         fields = [n.strip() for n in next(csv.reader([line], delimiter=delimiter), [])]
     except csv.Error as error:
@@ -62,9 +83,13 @@ def _headless(source: str, fields: list[str]) -> tuple[str, list[str]]:
     if count == len(_BINANCE) and _EPOCH.fullmatch(fields[0]) and _EPOCH.fullmatch(fields[6]):
         return "Binance klines", list(_BINANCE)
     if _SINCE_MIDNIGHT.fullmatch(fields[0]) and not _DAY.fullmatch(fields[0]):
+        if count in (5, 6):
+            return _LEAN, ["time", *PRICES, "volume"][:count]
+        if count == len(_LEAN_QUOTES):
+            return _LEAN, list(_LEAN_QUOTES)
         raise DataError(
-            f"'{source}' has times such as {fields[0]}, milliseconds since midnight as in LEAN's files, whose day is"
-            " not in the rows: write whole timestamps first"
+            f"'{source}' has times such as {fields[0]}, milliseconds since midnight, and {count} columns: ticks, not"
+            " bars; make bars of them first"
         )
     if count == 7 and _EPOCH.fullmatch(fields[0]):
         return "Kraken OHLCVT", ["time", *PRICES, "volume", "trades"]
@@ -76,56 +101,83 @@ def _headless(source: str, fields: list[str]) -> tuple[str, list[str]]:
     )
 
 
-def joined_clock(frame: pl.LazyFrame, names: list[str]) -> tuple[pl.LazyFrame, list[str]]:
-    """A date column and a time column as one; ``names`` stand for the columns of ``frame`` by position."""
-    lower = [n.lower().strip("<>") for n in names]
+def joined_clock(found: Found) -> Found:
+    """A date column and a time column as one."""
+    lower = [n.lower().strip("<>") for n in found.names]
     if lower.count("date") != 1 or lower.count("time") != 1:
-        return frame, names
+        return found
     at, clock = lower.index("date"), lower.index("time")
-    columns = frame.collect_schema().names()
+    columns = found.frame.collect_schema().names()
     both = pl.concat_str([pl.col(columns[at]), pl.col(columns[clock])], separator=" ").alias(columns[at])
-    kept = [i for i in range(len(names)) if i != clock]
-    joined = ["timestamp" if i == at else names[i] for i in kept]
-    return frame.with_columns(both).select(columns[i] for i in kept), joined
+    kept = [i for i in range(len(lower)) if i != clock]
+    names = ["timestamp" if i == at else found.names[i] for i in kept]
+    return replace(found, frame=found.frame.with_columns(both).select(columns[i] for i in kept), names=names)
 
 
-def read_json(path: Path) -> tuple[pl.LazyFrame, list[str], str]:
+def since_midnight(found: Found, source: str, member: str, day: str | None) -> Found:
+    """Times counted from a midnight, as wall-clock times of their day.
+
+    The day is the one declared, else the one the file's name, or that of the member of its archive, begins with.
+    Raises ``DataError`` where there is none, and where a day is declared for times that have theirs.
+    """
+    if found.dialect != _LEAN:
+        if day is not None:
+            raise DataError(f"date {day} has no effect: the times of '{source}' have their own", {"option": "date"})
+        return found
+    named = _LEAN_DAY.match(member)
+    if day is None and named is None:
+        raise DataError(
+            f"'{source}' has times in milliseconds since midnight: declare their day with the option date",
+            {"option": "date"},
+        )
+    assumed = found.assumed
+    if day is None and named is not None:
+        day = f"{named[0][:4]}-{named[0][4:6]}-{named[0][6:]}"
+        assumed = [*assumed, {"field": "date", "value": day, "reason": f"the file's name, {member}, begins with it"}]
+    first = found.frame.collect_schema().names()[0]
+    midnight = pl.lit(day).str.to_datetime("%Y-%m-%d", time_unit="ns", strict=False)
+    time = midnight + pl.duration(milliseconds=pl.col(first).cast(pl.Int64, strict=False))
+    return replace(found, frame=found.frame.with_columns(time.alias(first)), assumed=assumed)
+
+
+def read_json(path: Path, source: str) -> Found:
     """Rows of a JSON array: lists as freqtrade and the exchanges write them, or objects. Raises ``DataError``."""
     try:
         rows: Any = json.loads(path.read_bytes())
     except ValueError as error:
-        raise DataError(f"'{path.name}' is no JSON: {error}") from error
+        raise DataError(f"'{source}' is no JSON: {error}") from error
     if not isinstance(rows, list) or not rows:
-        raise DataError(f"'{path.name}' is JSON but no array of rows")
+        raise DataError(f"'{source}' is JSON but no array of rows")
     if all(isinstance(row, dict) for row in rows):
         frame = pl.DataFrame(rows, infer_schema_length=None, strict=False)
-        return frame.lazy(), frame.columns, "JSON objects"
+        return Found(frame.lazy(), frame.columns, "JSON objects")
     if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-        raise DataError(f"'{path.name}' is JSON whose rows are not of one length")
+        raise DataError(f"'{source}' is JSON whose rows are not of one length")
     if len(rows[0]) not in (5, 6):
         raise DataError(
-            f"'{path.name}' is JSON with {len(rows[0])} values a row; [time, open, high, low, close, volume]"
+            f"'{source}' is JSON with {len(rows[0])} values a row; [time, open, high, low, close, volume] are taken"
         )
     names = ["time", *PRICES, "volume"][: len(rows[0])]
-    return pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None).lazy(), names, "JSON arrays"
+    frame = pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
+    return Found(frame.lazy(), names, "JSON arrays")
 
 
 @contextmanager
-def unpacked(path: Path, head: bytes) -> Iterator[Path]:
-    """The file itself, or what a gzip file or a zip archive of one file holds, in a temporary place."""
+def unpacked(path: Path, head: bytes) -> Iterator[tuple[Path, str]]:
+    """The file itself, or what a gzip file or a zip archive of one file holds, in a temporary place; and its name."""
     if not head.startswith((b"\x1f\x8b", b"PK\x03\x04")):
-        yield path
+        yield path, path.name
         return
     with TemporaryDirectory() as folder:
         target = Path(folder) / "data"
         try:
-            _unpack(path, target)
+            member = _unpack(path, target)
         except (OSError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"'{path.name}' cannot be unpacked: {error}") from error
-        yield target
+        yield target, member
 
 
-def _unpack(path: Path, target: Path) -> None:
+def _unpack(path: Path, target: Path) -> str:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
@@ -134,9 +186,10 @@ def _unpack(path: Path, target: Path) -> None:
                 raise DataError(f"'{path.name}' holds {len(members)} files ({held}); one is taken at a time")
             with archive.open(members[0]) as source:
                 _copy(path.name, source, target)
-        return
+        return members[0].filename.rsplit("/", 1)[-1]
     with gzip.open(path) as source:
         _copy(path.name, source, target)
+    return path.name
 
 
 def _copy(name: str, source: Any, target: Path) -> None:

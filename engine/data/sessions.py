@@ -38,6 +38,13 @@ def check_calendar(calendar: str) -> str:
     raise DataError(f"calendar '{calendar}' is not {ALWAYS}, {WEEKDAYS} or an exchange code such as XNYS.{hint}")
 
 
+def zone_of(calendar: str) -> str | None:
+    """The zone whose clock a calendar follows; None for a market that never closes."""
+    if calendar == ALWAYS:
+        return None
+    return NEW_YORK if calendar == WEEKDAYS else exchange_zone(calendar)
+
+
 def wall_clock(time: Times, zone: str) -> Times:
     """(T,) ns UTC to (T,) ns on the zone's wall clock."""
     if zone == "UTC" or not len(time):

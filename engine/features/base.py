@@ -92,23 +92,24 @@ def feature_matrix(
 ) -> FeatureMatrix:
     """Compute every feature and lag it. ``warmup`` is the longest lookback plus the lag, less one.
 
-    ``cache`` keeps raw values under ``digest``, that of the rows, and the feature.
+    ``cache`` keeps lagged values under ``digest``, that of the rows, the feature and the lag.
     """
     longest = max((f.lookback for f in features.values()), default=0)
     startup = {name: startup_error(f, bars) for name, f in features.items() if f.recursive}
     return FeatureMatrix(
-        values={name: lagged(_raw(f, bars, cache, digest), feature_lag) for name, f in features.items()},
+        values={name: _values(f, bars, feature_lag, cache, digest) for name, f in features.items()},
         warmup=longest - 1 + feature_lag if features else 0,
         shape=bars.close.shape,
         startup={name: error for name, error in startup.items() if error is not None},
     )
 
 
-def _raw(feature: Feature, bars: Bars, cache: FeatureCache | None, digest: str) -> Floats:
+def _values(feature: Feature, bars: Bars, lag: int, cache: FeatureCache | None, digest: str) -> Floats:
     if cache is None or isinstance(feature, Column):
-        return feature.compute(bars)
-    known = cache.get((digest, feature))
-    return cache.put((digest, feature), feature.compute(bars)) if known is None else known
+        return lagged(feature.compute(bars), lag)
+    key = (digest, feature, lag)
+    known = cache.get(key)
+    return cache.put(key, lagged(feature.compute(bars), lag)) if known is None else known
 
 
 def startup_error(feature: Feature, bars: Bars) -> float | None:

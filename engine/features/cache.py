@@ -1,4 +1,4 @@
-"""Raw features kept between runs of a worker, bounded in bytes.
+"""Features kept between runs of a worker, bounded in bytes.
 
 A dictionary is all the state there is, and each step on it is one operation of the interpreter: two runs in two
 threads may compute a feature twice, but never see half of one.
@@ -8,12 +8,12 @@ from collections.abc import Hashable
 
 from engine.types import Floats
 
-Key = tuple[str, Hashable]
-"""The digest of the rows, and a feature."""
+Key = tuple[str, Hashable, int]
+"""The digest of the rows, a feature, and its lag in bars."""
 
 
 class FeatureCache:
-    """Arrays by (data digest, feature); what was used longest ago leaves first."""
+    """Arrays by (data digest, feature, lag); what was used longest ago leaves first."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes

@@ -3,10 +3,12 @@
 import itertools
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import polars as pl
 import pytest
 
 from app import cli
@@ -95,3 +97,23 @@ def cancelled(server: LiveServer, posted: Config) -> dict[str, Any]:
     run = server.wait(run["id"])
     assert run["status"] == "cancelled"
     return run
+
+
+@contextmanager
+def leaves_nothing(server: LiveServer) -> Iterator[None]:
+    """Whatever is tried, the list and the directories are as before."""
+
+    def state() -> tuple[Any, list[str], list[str]]:
+        held = sorted(str(path) for path in (server.data_dir / "datasets").glob("*/*"))
+        return server.get("/datasets").json(), held, list(map(str, (server.data_dir / "uploads").iterdir()))
+
+    before = state()
+    yield
+    assert state() == before
+    assert before[2] == []
+
+
+def changed(frame: pl.DataFrame, row: int, **values: object) -> pl.DataFrame:
+    """The frame with some cells of one row replaced."""
+    at = pl.int_range(pl.len()) == row
+    return frame.with_columns(pl.when(at).then(pl.lit(v)).otherwise(pl.col(c)).alias(c) for c, v in values.items())

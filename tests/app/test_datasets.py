@@ -2,38 +2,16 @@
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import orjson
 import polars as pl
 import pytest
 
-from tests.app.calls import config, field_errors, problem
+from tests.app.calls import changed, config, field_errors, leaves_nothing, problem
 from tests.live import CSV, PARQUET, LiveServer, csv_bytes, market_frame, parquet_bytes
 
 SHORT = 200
 ORDER = ["timestamp", "symbol", "open", "high", "low", "close", "volume"]
-
-
-@contextmanager
-def leaves_nothing(server: LiveServer) -> Iterator[None]:
-    """Whatever is tried, the list and the directories are as before."""
-
-    def state() -> tuple[Any, list[str], list[str]]:
-        held = sorted(str(path) for path in (server.data_dir / "datasets").glob("*/*"))
-        return server.get("/datasets").json(), held, list(map(str, (server.data_dir / "uploads").iterdir()))
-
-    before = state()
-    yield
-    assert state() == before
-    assert before[2] == []
-
-
-def changed(frame: pl.DataFrame, row: int, **values: object) -> pl.DataFrame:
-    """The frame with some cells of one row replaced."""
-    at = pl.int_range(pl.len()) == row
-    return frame.with_columns(pl.when(at).then(pl.lit(v)).otherwise(pl.col(c)).alias(c) for c, v in values.items())
 
 
 class TestVersions:

@@ -32,6 +32,7 @@ OPERATIONS = {
     ("get", "/datasets"): ("listDatasets", set[int]()),
     ("get", "/datasets/{name}"): ("getDataset", {404, 422}),
     ("put", "/datasets/{name}"): ("putDataset", {413, 415, 422, 503}),
+    ("patch", "/datasets/{name}"): ("patchDataset", {404, 409, 413, 415, 422, 503}),
     ("delete", "/datasets/{name}"): ("deleteDataset", {404, 409, 422}),
     ("get", "/catalog"): ("getCatalog", set[int]()),
     ("get", "/healthz"): ("getHealth", set[int]()),
@@ -141,7 +142,9 @@ def test_bodies_are_typed(document: dict[str, Any]) -> None:
     binary = {"type": "string", "format": "binary"}
     upload = document["paths"]["/datasets/{name}"]["put"]["requestBody"]
     assert upload["required"] is True
-    kinds = ("text/csv", "application/vnd.apache.parquet", *(f"application/{k}" for k in ("json", "zip", "gzip")))
+    apache = ("parquet", "arrow.stream", "arrow.file")
+    kinds = ["text/csv", *(f"application/vnd.apache.{k}" for k in apache)]
+    kinds += [f"application/{k}" for k in ("json", "zip", "gzip")]
     assert {kind: media["schema"] for kind, media in upload["content"].items()} == dict.fromkeys(kinds, binary)
     download = document["paths"]["/runs/{run_id}/artifacts/{name}"]["get"]["responses"]["200"]["content"]
     assert download["application/octet-stream"]["schema"] == binary

@@ -1,15 +1,16 @@
-"""``python -m tests.benchmarks [service] [health] [engine] [start] [peers]``: plain tables; without arguments all."""
+"""``python -m tests.benchmarks [service] [health] [engine] [data] [start] [peers]``: tables; all without a name."""
 
 import os
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import cold, engine, health, peers, service
+from tests.benchmarks import cold, data, engine, health, peers, service
 
 PARTS: dict[str, Callable[[], None]] = {
     "service": service.main,
     "health": health.main,
     "engine": engine.main,
+    "data": data.main,
     "start": cold.main,
     "peers": peers.main,
 }

@@ -5,6 +5,7 @@ import pytest
 
 from engine.data.bars import Conventions, Series
 from engine.data.checks import Rows, check, describe_rows, refuse, stamp
+from engine.data.policy import parse_policy
 from engine.errors import DataError
 
 MINUTE = 60 * 10**9
@@ -31,7 +32,7 @@ def found(
     rows = len(columns["time"])
     flags = {n: np.isin(np.arange(rows), (marks or {}).get(n, [])) for n in ("unparsable", "unresolved")}
     both = Rows(np.arange(rows) + 1, Series(**columns), **flags)
-    kept, findings = check(both, conventions, "drop")
+    kept, findings = check(both, conventions, parse_policy("drop"))
     assert (np.diff(kept.time) > 0).all()
     return {f["code"]: f for f in findings} | {"kept": len(kept)}
 
@@ -152,12 +153,12 @@ def test_unaligned_opens() -> None:
 
 def test_refusal_names_rows_counts_and_the_way_out() -> None:
     rows = Rows(np.arange(60) + 1, Series(**spoil("open", np.nan)), np.zeros(60, bool), np.zeros(60, bool))
-    findings = check(rows, M1, "refuse")[1]
+    findings = check(rows, M1, parse_policy("refuse"))[1]
     report = {"symbols": {"X": {"findings": findings}}}
     with pytest.raises(DataError, match=r"X: non_finite_price in 1 row.*rows 11.*on_bad_rows=drop") as error:
         refuse(report, "f.csv")
     assert error.value.details["report"] == report
-    refuse({"symbols": {"X": {"findings": check(rows, M1, "drop")[1]}}}, "f.csv")
+    refuse({"symbols": {"X": {"findings": check(rows, M1, parse_policy("drop"))[1]}}}, "f.csv")
 
 
 def test_describe_rows() -> None:

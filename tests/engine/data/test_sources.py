@@ -100,8 +100,8 @@ def test_time_forms(tmp_path: Path, forms: list[str]) -> None:
 @pytest.mark.parametrize(
     ("form", "says"),
     [
-        ("01/02/2020", "day or month first"),
-        ("1.2.2020 10:00", "day or month first"),
+        ("01/02/2020", "declare day_first"),
+        ("1.2.2020 10:00", "declare day_first"),
         ("20200102", "epoch"),
         ("202001021530", "epoch"),
         ("2020010215", "epoch"),
@@ -247,7 +247,7 @@ def test_a_spacing_that_cannot_be_told_and_options_that_are_none(tmp_path: Path)
     with pytest.raises(DataError, match="500000000 ns"):
         load(text(tmp_path, ["2024-01-02 00:00:00", "2024-01-02 00:00:00.5"]), symbol="X")
     with pytest.raises(DataError, match="label 'middle'"):
-        load(text(tmp_path, STAMPS), symbol="X", label="middle")  # type: ignore[arg-type]
+        load(text(tmp_path, STAMPS), symbol="X", label="middle")
 
 
 def test_a_symbol_without_a_row_left_is_refused(tmp_path: Path) -> None:
