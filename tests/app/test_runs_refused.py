@@ -142,7 +142,6 @@ class TestRefusals:
             ("POST", "/runs/0123", 405),
             ("GET", "/runs/0123/cancel", 405),
             ("POST", "/healthz", 405),
-            ("PATCH", "/datasets/synth", 405),
         ],
     )
     def test_no_such_thing(self, server: LiveServer, method: str, path: str, status: int) -> None:
