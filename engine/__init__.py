@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.errors import CancelledError, ConfigError, DataError, EngineError
     from engine.features import FeatureCache
     from engine.pipeline import Result, run
+    from engine.portfolio.allocation import allocate
 
 _HOMES = {
     "CancelledError": "engine.errors",
@@ -26,6 +27,7 @@ _HOMES = {
     "FeatureCache": "engine.features",
     "Result": "engine.pipeline",
     "RunConfig": "engine.config",
+    "allocate": "engine.portfolio.allocation",
     "load": "engine.data.sources",
     "run": "engine.pipeline",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "FeatureCache",
     "Result",
     "RunConfig",
+    "allocate",
     "load",
     "run",
 ]
