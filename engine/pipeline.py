@@ -203,7 +203,8 @@ def measure(bars: Bars, ledger: Ledger, trades: Trades) -> dict[str, Metric]:
         ledger.initial_capital,
         periods_per_year(bars),
     )
-    return core_metrics(daily, ledger, trades, int(bars.time[0]), bars.close_time)
+    bars_per_year = sessions.bars_per_year(bars.conventions)
+    return core_metrics(daily, ledger, trades, int(bars.time[0]), bars.close_time, bars_per_year)
 
 
 def periods_per_year(bars: Bars) -> float:

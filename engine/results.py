@@ -7,6 +7,7 @@ small integers inside arrays and become the names of these enumerations where a 
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -64,12 +65,34 @@ class Leg(IntEnum):
 
 
 @dataclass(frozen=True)
+class Interval:
+    """A confidence interval: in a share ``level`` of samples ``low`` and ``high`` hold the true value between them.
+
+    ``method`` names the formula; all of them take the sample's members as independent.
+    """
+
+    level: float
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True)
 class Metric:
-    """A number with its unit, or null (``value is None``) with the reason why it is undefined."""
+    """A number with its unit, or null (``value is None``) with the reason why it is undefined.
+
+    ``interval`` says how well the number is known, for the metrics whose sampling error has a formula.
+    """
 
     value: float | None
     unit: str
     reason: str | None = None
+    interval: Interval | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain form for an artifact: ``value``, ``unit`` and ``reason``; ``interval`` only where there is one."""
+        values = {"value": self.value, "unit": self.unit, "reason": self.reason}
+        return values if self.interval is None else values | {"interval": vars(self.interval)}
 
 
 @dataclass(frozen=True)

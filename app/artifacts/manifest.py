@@ -47,7 +47,7 @@ def write(result: Result, directory: Path) -> dict[str, Any]:
     contents = {
         "config.json": (canonical_bytes(result.config.plain()), JSON),
         "data_report.json": (_json(result.data_report), JSON),
-        "metrics.json": (_json({n: asdict(m) for n, m in result.metrics.items()}), JSON),
+        "metrics.json": (_json({n: m.as_dict() for n, m in result.metrics.items()}), JSON),
         "summary.json": (_json(result.summary()), JSON),
         "validation.json": (_json({r.name: r.as_dict() for r in result.validation}), JSON),
     }

@@ -4,15 +4,21 @@ Equity (T + 1,) includes the starting point, so that a loss on the first bar is 
 negative fractions of the running peak, and less than -1 when equity is below zero. An episode runs from the
 last point at the peak to the first point at or above it; one that is open is counted to the end.
 
+Average drawdown is the mean over episodes of their deepest points, the pain index the mean over bars: two numbers.
+
 Single passes without temporaries: the numpy forms beside the kernels say the same and need three arrays.
 """
+
+import math
 
 import numpy as np
 
 from engine.kernels import kernel
+from engine.metrics.intervals import defined
 from engine.results import Metric
 from engine.types import NANOSECONDS_PER_DAY, Floats, Times
 
+NO_DRAWDOWN = "there is no drawdown"
 _NO_BARS = "there are no bars"
 
 
@@ -39,6 +45,33 @@ def max_drawdown_duration(equity: Floats, start: int, times: Times) -> Metric:
     if len(equity) < 2:
         return Metric(None, "days", _NO_BARS)
     return Metric(int(longest(equity, start, times)) / NANOSECONDS_PER_DAY, "days")
+
+
+def underwater(equity: Floats, start: int, times: Times) -> dict[str, Metric]:
+    """``average_drawdown``, ``average_drawdown_duration``, ``ulcer_index``, ``pain_index`` of equity (T + 1,).
+
+    Over the episodes: the mean of their deepest points, a fraction, and of their durations, days. Over the T bars:
+    ``sqrt(sum(d^2) / T)`` (Martin & McCann 1989) and ``sum(|d|) / T`` (Bacon 2008), fractions at least
+    0. ``start`` and ``times`` as for :func:`max_drawdown_duration`.
+    """
+    _check(equity)
+    units = {"average_drawdown": "fraction", "average_drawdown_duration": "days"}
+    over_bars = {"ulcer_index": "fraction", "pain_index": "fraction"}
+    bars = len(equity) - 1
+    if bars == 0:
+        return {name: Metric(None, unit, _NO_BARS) for name, unit in (units | over_bars).items()}
+    depth, span, square, total, episodes = episode_sums(equity, start, times)
+    if episodes == 0:
+        averages = {name: Metric(None, unit, NO_DRAWDOWN) for name, unit in units.items()}
+    else:
+        averages = {
+            "average_drawdown": defined(depth / episodes, "fraction"),
+            "average_drawdown_duration": defined(span / episodes / NANOSECONDS_PER_DAY, "days"),
+        }
+    return averages | {
+        "ulcer_index": defined(math.sqrt(square / bars), "fraction"),
+        "pain_index": defined(-total / bars + 0.0, "fraction"),
+    }
 
 
 def _check(equity: Floats) -> None:
@@ -102,3 +135,43 @@ def longest_plain(equity: Floats, start: int, times: Times) -> int:
     ends = np.append(tops[1:], len(equity) - 1)
     episodes = (times[ends] - times[tops])[(ends - tops > 1) | (equity[ends] < equity[tops])]
     return int(episodes.max()) if len(episodes) else 0
+
+
+@kernel
+def episode_sums(equity: Floats, start: int, times: Times) -> tuple[float, int, float, float, int]:
+    """Over episodes the sums of deepest points and of durations ns; over bars those of d^2 and of d; episodes."""
+    peak, since = equity[0], start
+    depth, worst, square, total = 0.0, 0.0, 0.0, 0.0
+    span, episodes = 0, 0
+    below = False
+    for i in range(len(times)):
+        if equity[i + 1] >= peak:
+            if below:
+                depth += worst
+                span += times[i] - since
+                below = False
+            peak, since = equity[i + 1], times[i]
+            continue
+        fall = equity[i + 1] / peak - 1.0
+        if not below:
+            below, worst = True, 0.0
+            episodes += 1
+        worst = min(worst, fall)
+        square += fall * fall
+        total += fall
+    if below:
+        depth += worst
+        span += times[-1] - since
+    return depth, span, square, total, episodes
+
+
+def episode_sums_plain(equity: Floats, start: int, times: Times) -> tuple[float, int, float, float, int]:
+    """Twin of :func:`episode_sums`, up to rounding: the stretches between points at a running maximum."""
+    moments = np.concatenate(([start], times))
+    falls = drawdown_plain(equity)
+    tops = np.flatnonzero(equity == np.maximum.accumulate(equity))
+    ends = np.append(tops[1:], len(equity) - 1)
+    pairs = [(a, b) for a, b in zip(tops.tolist(), ends.tolist(), strict=True) if (equity[a : b + 1] < equity[a]).any()]
+    depth = math.fsum(float(falls[a : b + 1].min()) for a, b in pairs)
+    span = sum(int(moments[b] - moments[a]) for a, b in pairs)
+    return depth, span, math.fsum(falls**2), math.fsum(falls), len(pairs)

@@ -1,14 +1,17 @@
 """Return metrics: pure functions from equity or daily returns to a :class:`Metric`.
 
 Conventions. Equity includes the point before the first return, so T returns come from T + 1 points. Returns
-are simple. Undefined is null with a reason, never zero, NaN or infinity. Whether a series varies is asked of
-its range: the standard deviation of a constant series is rounding dust, and a ratio over dust is enormous.
+are simple. Undefined is null with a reason, never zero, NaN or infinity.
 """
 
 import math
 
 import numpy as np
 
+from engine.metrics.drawdown import NO_DRAWDOWN
+from engine.metrics.intervals import LARGEST_EXPONENT, defined
+from engine.metrics.moments import DUST, Moments, moments
+from engine.metrics.ratios import sharpe_of, sortino_interval, volatility_of
 from engine.results import Metric
 from engine.types import Floats
 
@@ -16,20 +19,19 @@ SECONDS_PER_YEAR = 365.25 * 86_400.0
 SHORTEST_SPAN = 30 * 86_400.0
 """Seconds below which a growth rate by year says nothing."""
 
-DUST = 1e-13
-"""A return is a ratio of two rounded equities: differences below this are rounding."""
-
-_LARGEST_EXPONENT = 700.0  # exp() of more does not fit a float64
-
 _FEW = "fewer than two daily returns"
 
 
 def simple_returns(equity: Floats) -> Floats:
-    """Simple returns (T,) of equity (T + 1,). Raises ``ValueError`` where one starts from equity <= 0."""
+    """Simple returns (T,) of equity (T + 1,), infinite where one does not fit a float.
+
+    Raises ``ValueError`` where one starts from equity <= 0.
+    """
     before = equity[:-1]
     if len(before) and float(before.min()) <= 0.0:
         raise ValueError("a return from equity at or below zero is undefined")
-    returns: Floats = equity[1:] / before - 1.0
+    with np.errstate(over="ignore"):
+        returns: Floats = equity[1:] / before - 1.0
     return returns
 
 
@@ -37,7 +39,7 @@ def total_return(equity: Floats) -> Metric:
     """Fraction ``E_T / E_0 - 1`` of equity (T + 1,); -1 or less after a total loss."""
     if len(equity) < 2:
         return Metric(None, "fraction", "there are no bars")
-    return Metric(float(equity[-1]) / float(equity[0]) - 1.0, "fraction")
+    return defined(float(equity[-1]) / float(equity[0]) - 1.0, "fraction")
 
 
 def cagr(equity: Floats, seconds: float) -> Metric:
@@ -54,61 +56,59 @@ def cagr(equity: Floats, seconds: float) -> Metric:
     if seconds < SHORTEST_SPAN:
         return Metric(None, unit, "the period is shorter than 30 days")
     exponent = math.log(float(equity[-1]) / float(equity[0])) * (SECONDS_PER_YEAR / seconds)
-    if exponent > _LARGEST_EXPONENT:
+    if exponent > LARGEST_EXPONENT:
         return Metric(None, unit, "the yearly rate is too large for a float")
     return Metric(math.expm1(exponent), unit)
 
 
 def volatility(returns: Floats, annual: float) -> Metric:
     """Standard deviation (ddof 1) of daily returns (T,) times ``sqrt(annual)``; 0 for a constant series."""
-    unit = "fraction per year"
-    if len(returns) < 2:
-        return Metric(None, unit, _FEW)
-    if is_constant(returns):
-        return Metric(0.0, unit)
-    return Metric(float(returns.std(ddof=1)) * math.sqrt(annual), unit)
+    return volatility_of(moments(returns), annual)
 
 
 def sharpe(returns: Floats, annual: float, risk_free: float = 0.0) -> Metric:
     """Sharpe ratio of daily returns (T,): ``mean(r - rf) / std(r - rf, ddof=1) * sqrt(annual)``.
 
     ``risk_free`` is a rate per year; a day's is ``(1 + risk_free)^(1 / annual) - 1``. Source: Sharpe 1994;
-    the square root holds for uncorrelated days (Lo 2002).
+    the square root holds for uncorrelated days (Lo 2002). The interval is that of Mertens (2002).
     """
-    if len(returns) < 2:
-        return Metric(None, "ratio", _FEW)
-    if is_constant(returns):
-        return Metric(None, "ratio", "daily returns do not vary")
-    excess = float(returns.mean()) - ((1.0 + risk_free) ** (1.0 / annual) - 1.0)
-    return Metric(excess / float(returns.std(ddof=1)) * math.sqrt(annual), "ratio")
+    return sharpe_of(moments(returns), annual, risk_free)
 
 
-def sortino(returns: Floats, annual: float) -> Metric:
+def sortino(returns: Floats, annual: float, of: Moments | None = None) -> Metric:
     """Sortino ratio of daily returns (T,) at a minimum acceptable return of 0, annualised.
 
     The downside deviation ``sqrt(sum(min(r, 0)^2) / T)`` divides by all T days, not by the losing ones
-    (Sortino & Price 1994).
+    (Sortino & Price 1994). The interval is by the delta method; ``of`` are the moments of ``returns``, if known.
     """
     if len(returns) < 2:
         return Metric(None, "ratio", _FEW)
-    downside = math.sqrt(float(np.square(np.minimum(returns, 0.0)).mean()))
+    with np.errstate(over="ignore"):
+        downside = math.sqrt(float(np.square(np.minimum(returns, 0.0)).mean()))
     if downside <= DUST:
         return Metric(None, "ratio", "there is no losing day")
-    return Metric(float(returns.mean()) / downside * math.sqrt(annual), "ratio")
+    of = moments(returns) if of is None else of
+    if of.missing is not None:
+        return Metric(None, "ratio", of.missing)
+    value = of.mean / downside * math.sqrt(annual)
+    return defined(value, "ratio", sortino_interval(value, of, annual))
 
 
 def calmar(growth: Metric, drawdown: Metric) -> Metric:
     """CAGR over the size of the maximum drawdown (Young 1991, over the whole period)."""
+    return _per_fall(growth, drawdown, 0.0)
+
+
+def martin(growth: Metric, ulcer: Metric) -> Metric:
+    """CAGR over the ulcer index (Martin & McCann 1989): the Martin ratio or ulcer performance index."""
+    return _per_fall(growth, ulcer, DUST)
+
+
+def _per_fall(growth: Metric, fall: Metric, least: float) -> Metric:
     if growth.value is None:
         return Metric(None, "ratio", growth.reason)
-    if drawdown.value is None:
-        return Metric(None, "ratio", drawdown.reason)
-    if drawdown.value == 0.0:
-        return Metric(None, "ratio", "there is no drawdown")
-    return Metric(growth.value / abs(drawdown.value), "ratio")
-
-
-def is_constant(values: Floats) -> bool:
-    """Whether a series (T,), T >= 1, of returns varies by no more than rounding."""
-    low, high = float(values.min()), float(values.max())
-    return high - low <= DUST * max(1.0, abs(low), abs(high))
+    if fall.value is None:
+        return Metric(None, "ratio", fall.reason)
+    if abs(fall.value) <= least:
+        return Metric(None, "ratio", NO_DRAWDOWN)
+    return defined(growth.value / abs(fall.value), "ratio")

@@ -9,10 +9,12 @@ import math
 import numpy as np
 
 from engine.kernels import kernel
+from engine.metrics.intervals import defined, log_normal, wilson
 from engine.results import Fills, Ledger, Metric, Trades
 from engine.types import Floats, Ints
 
-_NONE_CLOSED = "there is no closed trade"
+NONE_CLOSED = "there is no closed trade"
+NO_LOSER = "there is no losing trade"
 
 
 def exact_sum(values: Floats) -> float:
@@ -29,19 +31,30 @@ def win_rate(trades: Trades) -> Metric:
     """Closed trades with ``pnl_net > 0`` over all closed trades; break-even is no win, but it is counted."""
     pnl = trades.pnl_net[trades.closed]
     if len(pnl) == 0:
-        return Metric(None, "fraction", _NONE_CLOSED)
-    return Metric(float(np.count_nonzero(pnl > 0.0)) / len(pnl), "fraction")
+        return Metric(None, "fraction", NONE_CLOSED)
+    wins = int(np.count_nonzero(pnl > 0.0))
+    return defined(wins / len(pnl), "fraction", wilson(wins, len(pnl)))
 
 
 def profit_factor(trades: Trades) -> Metric:
     """Net profit of the winning closed trades over the net loss of the losing ones, both in currency."""
     pnl = trades.pnl_net[trades.closed]
     if len(pnl) == 0:
-        return Metric(None, "ratio", _NONE_CLOSED)
-    loss = -exact_sum(pnl[pnl < 0.0])
-    if loss == 0.0:
-        return Metric(None, "ratio", "there is no losing trade")
-    return Metric(exact_sum(pnl[pnl > 0.0]) / loss, "ratio")
+        return Metric(None, "ratio", NONE_CLOSED)
+    wins, losses = pnl[pnl > 0.0], -pnl[pnl < 0.0]
+    if len(losses) == 0:
+        return Metric(None, "ratio", NO_LOSER)
+    if len(wins) == 0:
+        return Metric(0.0, "ratio")
+    value = exact_sum(wins) / exact_sum(losses)
+    return defined(value, "ratio", log_normal(value, _concentration(wins) + _concentration(losses)))
+
+
+def _concentration(amounts: Floats) -> float:
+    """``sum(x^2) / sum(x)^2`` of amounts (K,) above 0, of which the largest counts as 1 so that squares fit."""
+    shares = amounts / float(amounts.max())
+    total = exact_sum(shares)
+    return exact_sum(shares * shares) / (total * total)
 
 
 def exposure(ledger: Ledger) -> Metric:

@@ -151,9 +151,16 @@ class TestFiles:
         metrics, summary = value["metrics.json"], value["summary.json"]
         assert metrics.keys() == run["metrics"].keys()
         for name, metric in metrics.items():
-            assert metric.keys() == {"value", "unit", "reason"}
+            assert metric.keys() - {"interval"} == {"value", "unit", "reason"}
+            if "interval" in metric:
+                assert metric["interval"]["low"] <= metric["value"] <= metric["interval"]["high"], name
             assert (metric["value"] is None) == bool(metric["reason"]), name
-            assert metric["value"] == pytest.approx(run["metrics"][name], rel=1e-11)
+            if metric["value"] is None:
+                assert run["metrics"][name] is None
+            else:
+                assert metric["value"] == pytest.approx(run["metrics"][name], rel=1e-11)
+        assert metrics["sharpe"].keys() > {"interval"}
+        assert metrics["sharpe"]["interval"].keys() == {"level", "low", "high", "method"}
         assert {
             "run_id",
             "hash",

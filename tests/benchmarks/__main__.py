@@ -1,16 +1,17 @@
-"""``python -m tests.benchmarks [service] [health] [engine] [data] [start] [peers]``: tables; all without a name."""
+"""``python -m tests.benchmarks [service] [health] [engine] [data] [metrics] [start] [peers]``: all without a name."""
 
 import os
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import cold, data, engine, health, peers, service
+from tests.benchmarks import cold, data, engine, health, metrics, peers, service
 
 PARTS: dict[str, Callable[[], None]] = {
     "service": service.main,
     "health": health.main,
     "engine": engine.main,
     "data": data.main,
+    "metrics": metrics.main,
     "start": cold.main,
     "peers": peers.main,
 }

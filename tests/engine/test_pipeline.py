@@ -225,7 +225,7 @@ def test_what_leaves_a_degenerate_run_is_finite(name: str, strategy: Any, costs:
     validation = {"permutation": {"n": 10}}
     result = backtest(DEGENERATE[name], strategy=strategy, execution=costs, validation=validation)
     canonical_bytes(plain(result.summary()))
-    canonical_bytes(plain({k: vars(m) for k, m in result.metrics.items()}))
+    canonical_bytes(plain({k: m.as_dict() for k, m in result.metrics.items()}))
     canonical_bytes([r.as_dict() for r in result.validation])
     canonical_bytes(plain(result.data_report))
     for table in result.tables.values():

@@ -1,6 +1,10 @@
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.metrics.drawdown import (
     deepest,
@@ -8,10 +12,13 @@ from engine.metrics.drawdown import (
     drawdown_kernel,
     drawdown_plain,
     drawdowns,
+    episode_sums,
+    episode_sums_plain,
     longest,
     longest_plain,
     max_drawdown,
     max_drawdown_duration,
+    underwater,
 )
 from engine.results import Metric
 from engine.types import NANOSECONDS_PER_DAY, Floats, Times
@@ -70,6 +77,9 @@ def test_kernels_equal_their_twins_and_pandas(seed: int) -> None:
     np.testing.assert_array_equal(drawdown_kernel(equity), drawdown_plain(equity))
     assert deepest(equity) == deepest_plain(equity)
     assert longest(equity, times[0], times[1:]) == longest_plain(equity, times[0], times[1:])
+    found, plain = (sums(equity, times[0], times[1:]) for sums in (episode_sums, episode_sums_plain))
+    assert found == pytest.approx(plain, rel=1e-12)
+    assert (found[1], found[4]) == (plain[1], plain[4])
     series = pd.Series(equity)
     np.testing.assert_allclose(drawdowns(equity), series / series.cummax() - 1.0, atol=1e-15)
 
@@ -85,6 +95,7 @@ def test_duration_against_a_search_over_all_pairs(seed: int) -> None:
             end = i + 1 + int(back[0]) if len(back) else len(equity) - 1
             if end > i and float(equity[i + 1 : end + 1].min()) < equity[i]:
                 best = max(best, end - i)
+    assert duration(equity, days(len(equity))).value == best
 
 
 def test_no_bars_and_no_capital() -> None:
@@ -93,3 +104,42 @@ def test_no_bars_and_no_capital() -> None:
     assert duration(only, days(1)).reason == "there are no bars"
     with pytest.raises(ValueError, match="above zero"):
         drawdowns(np.array([0.0, 1.0]))
+
+
+def under(equity: Floats) -> dict[str, float | None]:
+    return {name: m.value for name, m in underwater(equity, 0, days(len(equity))[1:]).items()}
+
+
+def test_the_mean_of_episodes_is_not_the_mean_of_bars() -> None:
+    """Two episodes, to -25 % in two bars and to -50 % in one, and an open one of three bars to -10 %."""
+    equity = np.array([100.0, 75.0, 90.0, 100.0, 50.0, 120.0, 114.0, 108.0, 117.0])
+    falls = [0.25, 0.1, 0.5, 0.05, 0.1, 0.025]
+    assert under(equity) == {
+        "average_drawdown": pytest.approx(-(0.25 + 0.5 + 0.1) / 3.0),
+        "average_drawdown_duration": pytest.approx((3.0 + 2.0 + 3.0) / 3.0),
+        "ulcer_index": pytest.approx(math.sqrt(sum(f * f for f in falls) / 8.0)),
+        "pain_index": pytest.approx(sum(falls) / 8.0),
+    }
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=40), st.integers(-20, 20))
+def test_pain_is_below_ulcer_is_below_the_deepest_and_currency_does_not_matter(heights: list[int], power: int) -> None:
+    equity = np.array(heights, dtype=np.float64)
+    found, deepest_point = under(equity), max_drawdown(equity).value
+    assert found["pain_index"] is not None
+    assert found["ulcer_index"] is not None
+    assert deepest_point is not None
+    assert 0.0 <= found["pain_index"] <= found["ulcer_index"] + 1e-15 <= -deepest_point + 2e-15
+    if found["average_drawdown"] is not None:
+        assert deepest_point <= found["average_drawdown"] < 0.0
+    assert under(equity * 2.0**power) == found
+
+
+def test_without_a_fall_there_is_no_average_and_no_pain() -> None:
+    for equity in (np.full(5, 100.0), np.arange(100.0, 105.0)):
+        found = underwater(equity, 0, days(5)[1:])
+        assert found["ulcer_index"] == found["pain_index"] == Metric(0.0, "fraction")
+        assert found["average_drawdown"] == Metric(None, "fraction", "there is no drawdown")
+        assert found["average_drawdown_duration"] == Metric(None, "days", "there is no drawdown")
+    assert {m.reason for m in underwater(np.array([100.0]), 0, days(0)).values()} == {"there are no bars"}

@@ -7,6 +7,7 @@ import pytest
 from engine.metrics.returns import (
     cagr,
     calmar,
+    martin,
     sharpe,
     simple_returns,
     sortino,
@@ -109,6 +110,15 @@ def test_calmar_by_hand_and_its_inherited_reasons() -> None:
     assert calmar(Metric(None, "fraction per year", "why"), fall) == Metric(None, "ratio", "why")
     assert calmar(growth, Metric(None, "fraction", "why")) == Metric(None, "ratio", "why")
     assert calmar(growth, Metric(0.0, "fraction")).reason == "there is no drawdown"
+
+
+def test_martin_by_hand_and_its_inherited_reasons() -> None:
+    growth, ulcer = Metric(0.2, "fraction per year"), Metric(0.05, "fraction")
+    assert value(martin(growth, ulcer)) == pytest.approx(4.0)
+    assert martin(Metric(None, "fraction per year", "why"), ulcer) == Metric(None, "ratio", "why")
+    assert martin(growth, Metric(None, "fraction", "why")) == Metric(None, "ratio", "why")
+    for dust in (0.0, 1e-16):
+        assert martin(growth, Metric(dust, "fraction")).reason == "there is no drawdown"
 
 
 def test_returns_from_nothing_are_refused() -> None:

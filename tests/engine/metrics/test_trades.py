@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,19 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.metrics.trades import bars_held, bars_held_plain, exposure, profit_factor, trade_count, turnover, win_rate
-from engine.results import Fills, Ledger, Metric, Orders, Trades
+from engine.results import Fills, Ledger, Leg, Metric, Orders, Trades
 
 
 def make_trades(pnl: Sequence[float], exit_bar: Sequence[int]) -> Trades:
-    """Round trips of which only net P&L and exit bar say something (-1: open)."""
+    """Round trips of which only net P&L and exit bar say something (-1: open); one unit entered at 1."""
     count = len(pnl)
     zeros: Any = np.zeros(count)
+    ones: Any = np.ones(count)
     ints: Any = np.zeros(count, dtype=np.int64)
     return Trades(
         **dict.fromkeys(("asset", "side", "entry_order", "exit_order", "entry_bar"), ints),
         **dict.fromkeys(("entry_moment", "exit_moment"), ints),
         **dict.fromkeys(("borrow_cost", "stop_level", "target_level"), zeros),
-        **dict.fromkeys(("entry_price", "exit_price", "quantity", "pnl_gross", "mfe", "mae"), zeros),
+        **dict.fromkeys(("exit_price", "pnl_gross", "mfe", "mae"), zeros),
+        **dict.fromkeys(("entry_price", "quantity"), ones),
         **dict.fromkeys(("entry_commission", "exit_commission", "entry_slippage", "exit_slippage"), zeros),
         exit_bar=np.array(exit_bar, dtype=np.int64),
         pnl_net=np.array(pnl, dtype=np.float64),
@@ -31,11 +34,16 @@ def make_ledger(
     equity: Sequence[float],
     fills: Sequence[tuple[int, float, float]] = (),
     capital: float = 100.0,
+    stop: float | None = None,
 ) -> Ledger:
-    """A ledger of one asset; ``fills`` are (bar, quantity, price), each at costs of 1 and 0.5."""
+    """A ledger of one asset; ``fills`` are (bar, quantity, price), each at costs of 1 and 0.5, none a flip."""
     bars, count = len(equity), len(fills)
     zeros: Any = np.zeros(count)
     ints: Any = np.zeros(count, dtype=np.int64)
+    quantity = np.array([f[1] for f in fills], dtype=np.float64)
+    position = np.cumsum(quantity)
+    opens = np.abs(position) > np.abs(position - quantity)
+    sides = np.where(opens, np.sign(quantity), -np.sign(quantity))
     whole = ("asset", "decided_bar", "cause", "outcome", "reason", "filled_bar", "moment", "scale_reason")
     real = ("weight", "quantity", "price", "filled", "commission", "slippage", "scale")
     return Ledger(
@@ -46,11 +54,13 @@ def make_ledger(
             order=ints,
             asset=ints,
             bar=np.array([f[0] for f in fills], dtype=np.int64),
-            leg=ints,
+            leg=np.where(opens, int(Leg.OPEN), int(Leg.CLOSE)),
             moment=ints,
-            position=np.cumsum([f[1] for f in fills], dtype=np.float64),
-            **dict.fromkeys(("borrow", "stop", "target"), zeros),
-            quantity=np.array([f[1] for f in fills], dtype=np.float64),
+            position=position,
+            borrow=zeros,
+            stop=-sides * np.inf if stop is None else np.full(count, stop),
+            target=sides * np.inf,
+            quantity=quantity,
             price=np.array([f[2] for f in fills], dtype=np.float64),
             commission=np.full(count, 1.0),
             slippage=np.full(count, 0.5),
@@ -66,8 +76,8 @@ def make_ledger(
 
 def test_break_even_is_no_win_but_is_counted() -> None:
     trades = make_trades([10.0, 0.0, -4.0, -1.0, 99.0], [1, 2, 3, 4, -1])
-    assert win_rate(trades) == Metric(0.25, "fraction")
-    assert profit_factor(trades) == Metric(2.0, "ratio")
+    assert (win_rate(trades).value, win_rate(trades).unit) == (0.25, "fraction")
+    assert (profit_factor(trades).value, profit_factor(trades).unit) == (2.0, "ratio")
     assert trade_count(trades) == Metric(5.0, "count")
 
 
@@ -80,6 +90,18 @@ def test_without_a_closed_trade_there_is_no_rate(trades: Trades) -> None:
 def test_profit_factor_needs_a_losing_trade() -> None:
     assert profit_factor(make_trades([5.0, 0.0], [1, 2])).reason == "there is no losing trade"
     assert profit_factor(make_trades([-5.0], [1])).value == 0.0
+
+
+def test_the_interval_of_a_rate_is_wilsons_and_of_a_factor_is_by_its_logarithm() -> None:
+    rate = win_rate(make_trades([1.0] * 15 + [-1.0] * 133, range(148))).interval
+    assert rate is not None
+    assert (round(rate.low, 4), round(rate.high, 4)) == (0.0624, 0.1605)  # Newcombe 1998, table I
+    factor = profit_factor(make_trades([3.0, 3.0, -1.0, 0.0], range(4)))
+    # The members' squares over the squares of their sums: (9 + 9) / 36 + 1 / 1.
+    assert factor.interval is not None
+    assert factor.interval.high == pytest.approx(6.0 * math.exp(1.959963984540054 * math.sqrt(1.5)))
+    assert factor.interval.low == pytest.approx(6.0 * math.exp(-1.959963984540054 * math.sqrt(1.5)))
+    assert profit_factor(make_trades([-3.0, -1.0], range(2))).interval is None
 
 
 def test_profit_factor_does_not_depend_on_order() -> None:

@@ -1,0 +1,219 @@
+"""What each metric of a run means: unit, formula and source, in the order in which a run reports them.
+
+Notation: E equity, with E_0 the initial capital before the first bar; r the T daily simple returns by the calendar
+(those of bars, where bars are longer than a day); A their number in a year; d the drawdown; Z the normal
+distribution. An interval, where a metric has one, is two-sided at 95 % and takes returns or trades as independent.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a metric means: unit, formula in words and symbols, and where it comes from."""
+
+    name: str
+    unit: str
+    formula: str
+    source: str
+
+
+GROWTH = (
+    Definition(
+        "total_return",
+        "fraction",
+        "E_T / E_0 - 1; E_0 is the initial capital",
+        "simple return, by definition",
+    ),
+    Definition(
+        "cagr",
+        "fraction per year",
+        "(E_T / E_0)^(1 / years) - 1, years = elapsed seconds / (365.25 * 86400); null below 30 days",
+        "compound annual growth rate, by the clock",
+    ),
+)
+
+RATIOS = (
+    Definition(
+        "volatility",
+        "fraction per year",
+        "std(r, ddof=1) * sqrt(A); r daily simple returns, A days a year on the calendar",
+        "by definition; Lo 2002 on the scaling",
+    ),
+    Definition(
+        "sharpe",
+        "ratio",
+        "mean(r) / std(r, ddof=1) * sqrt(A); daily, risk-free rate 0",
+        "Sharpe 1994; interval Mertens 2002",
+    ),
+    Definition(
+        "sharpe_standard_error",
+        "ratio",
+        "sqrt((1 - g3 SR + (g4 - 1) / 4 SR^2) / T) * sqrt(A); SR daily, g3 and g4 population skewness and kurtosis",
+        "Mertens 2002",
+    ),
+    Definition(
+        "sharpe_bar",
+        "ratio",
+        "mean(b) / std(b, ddof=1) * sqrt(bars a year); b simple returns of bars; differs where bars correlate",
+        "Sharpe 1994; Lo 2002 on the scaling",
+    ),
+    Definition(
+        "sharpe_lo",
+        "ratio",
+        "SR * A / sqrt(A + 2 sum_k (A - k) rho_k), k = 1..floor(4 (T / 100)^(2/9)); rho_k autocorrelations of r",
+        "Lo 2002, equation 20; lags by Newey & West 1994",
+    ),
+    Definition(
+        "psr",
+        "probability",
+        "Z(SR sqrt(T - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)): that the true Sharpe ratio is above 0, if this run"
+        " was the only trial",
+        "Bailey & Lopez de Prado 2012",
+    ),
+    Definition(
+        "min_track_record_length",
+        "years",
+        "(1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (1.645 / SR)^2) / A: after which psr reaches 0.95",
+        "Bailey & Lopez de Prado 2012",
+    ),
+    Definition(
+        "sortino",
+        "ratio",
+        "mean(r) / sqrt(sum(min(r, 0)^2) / T) * sqrt(A); daily, over all T days, minimum acceptable return 0",
+        "Sortino & Price 1994",
+    ),
+    Definition("calmar", "ratio", "cagr / |max_drawdown|", "Young 1991, over the whole period"),
+    Definition("martin", "ratio", "cagr / ulcer_index", "Martin & McCann 1989: ulcer performance index"),
+    Definition("omega", "ratio", "sum(max(r, 0)) / sum(max(-r, 0)); daily, threshold 0", "Keating & Shadwick 2002"),
+)
+
+FALLS = (
+    Definition(
+        "max_drawdown",
+        "fraction",
+        "min over bars of E_t / max(E_0..E_t) - 1, equity marked at every bar's close",
+        "Magdon-Ismail & Atiya 2004",
+    ),
+    Definition(
+        "max_drawdown_duration",
+        "days",
+        "longest time from a peak to the first close at or above it; an open episode counts to the end",
+        "by definition",
+    ),
+    Definition(
+        "average_drawdown",
+        "fraction",
+        "mean over episodes, peak to recovery, of their deepest point; apart from pain_index",
+        "by definition",
+    ),
+    Definition(
+        "average_drawdown_duration",
+        "days",
+        "mean over episodes of the time from the peak to the recovery, or to the end",
+        "by definition",
+    ),
+    Definition("ulcer_index", "fraction", "sqrt(sum(d_t^2) / T) over the T bars", "Martin & McCann 1989"),
+    Definition("pain_index", "fraction", "sum(|d_t|) / T over the T bars", "Bacon 2008"),
+)
+
+SHAPE = (
+    Definition(
+        "value_at_risk",
+        "fraction",
+        "5 % quantile of r, type 7: a return, negative for a loss",
+        "historical; Hyndman & Fan 1996",
+    ),
+    Definition(
+        "conditional_value_at_risk",
+        "fraction",
+        "mean of the r at or below value_at_risk",
+        "Rockafellar & Uryasev 2000",
+    ),
+    Definition(
+        "expected_shortfall",
+        "fraction",
+        "mean of exactly the worst 5 % of r, the last of them by part",
+        "Acerbi & Tasche 2002",
+    ),
+    Definition(
+        "tail_ratio",
+        "ratio",
+        "95 % quantile of r / |5 % quantile|, type 7; null where the latter is no loss",
+        "by definition, as in empyrical",
+    ),
+    Definition("skewness", "ratio", "g1 = m3 / m2^1.5 of r, population moments", "Fisher 1930"),
+    Definition("excess_kurtosis", "ratio", "g2 = m4 / m2^2 - 3 of r, population moments", "Fisher 1930"),
+)
+
+ACTIVITY = (
+    Definition("exposure", "fraction", "bars with any position at the close / all bars", "by definition"),
+    Definition(
+        "turnover",
+        "ratio",
+        "sum over fills of |quantity * price| / equity at the close of the bar before; two-sided, whole run",
+        "by definition",
+    ),
+)
+
+TRADING = (
+    Definition(
+        "win_rate",
+        "fraction",
+        "closed trades with net P&L > 0 / closed trades; break-even is not a win",
+        "by definition; interval Wilson 1927",
+    ),
+    Definition(
+        "payoff_ratio",
+        "ratio",
+        "mean net profit of winning closed trades / |mean net loss of losing ones|",
+        "by definition, currency",
+    ),
+    Definition(
+        "profit_factor",
+        "ratio",
+        "sum of net profits / |sum of net losses| over closed trades",
+        "by definition, currency",
+    ),
+    Definition("expectancy", "currency", "mean net P&L of closed trades", "by definition"),
+    Definition(
+        "sqn",
+        "ratio",
+        "sqrt(min(K, 100)) * mean(R) / std(R, ddof=1); R = net P&L / loss at the stop in force at the entry, of K"
+        " closed trades; null without stops",
+        "Tharp 2008",
+    ),
+    Definition(
+        "sqn_pnl",
+        "ratio",
+        "sqrt(min(K, 100)) * mean(p) / std(p, ddof=1); p net P&L of K closed trades",
+        "Tharp 2008, on P&L in place of R",
+    ),
+    Definition(
+        "kelly",
+        "fraction",
+        "W - L / payoff_ratio; W and L the shares of closed trades that won and lost",
+        "Kelly 1956",
+    ),
+    Definition(
+        "average_mae",
+        "fraction",
+        "mean over closed trades of the worst excursion / (quantity * entry price)",
+        "Sweeney 1997",
+    ),
+    Definition(
+        "average_mfe",
+        "fraction",
+        "mean over closed trades of the best excursion / (quantity * entry price)",
+        "Sweeney 1997",
+    ),
+    Definition("trade_count", "count", "round trips, closed and open", "by definition"),
+)
+
+MONEY = (
+    Definition("final_equity", "currency", "cash + sum(quantity * mark) at the last close", "accounting identity"),
+    Definition("total_commission", "currency", "sum of commissions over fills", "accounting identity"),
+    Definition("total_slippage", "currency", "sum of slippage costs over fills", "accounting identity"),
+    Definition("total_borrow_cost", "currency", "sum of what short positions paid, actual/365", "accounting identity"),
+    Definition("total_interest", "currency", "sum of what idle cash earned, actual/365", "accounting identity"),
+)

@@ -1,0 +1,106 @@
+"""What is known about a Sharpe ratio from a sample: its standard error, its probability, the record it needs.
+
+Plain functions of numbers. Ratios here are of one return, not annual; ``skewness`` and ``kurtosis`` are those of
+the population, kurtosis raw (3 for a normal distribution). With the defaults, 0 and 3, Mertens' standard error is
+that of Lo (2002) for independent normal returns. Undefined is None.
+"""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+from engine.kernels import kernel
+from engine.types import Floats
+
+_NORMAL = NormalDist()
+
+
+def error_variance(ratio: float, skewness: float = 0.0, kurtosis: float = 3.0) -> float:
+    """Variance of the estimate times T: ``1 - g3 SR + (g4 - 1) / 4 SR^2`` (Mertens 2002), at least 0."""
+    return max(1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio * ratio, 0.0)
+
+
+def standard_error(ratio: float, count: int, skewness: float = 0.0, kurtosis: float = 3.0) -> float:
+    """``sqrt((1 - g3 SR + (g4 - 1) / 4 SR^2) / T)`` of a ratio from T = ``count`` returns."""
+    return math.sqrt(error_variance(ratio, skewness, kurtosis) / count)
+
+
+def probabilistic_sharpe(
+    ratio: float, count: int, skewness: float = 0.0, kurtosis: float = 3.0, benchmark: float = 0.0
+) -> float | None:
+    """Probability that the true ratio is above ``benchmark`` (Bailey & Lopez de Prado 2012).
+
+    ``Z[(SR - SR*) sqrt(T - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)]``; None where that root is zero, which takes
+    returns of two values only.
+    """
+    variance = error_variance(ratio, skewness, kurtosis)
+    if variance == 0.0:
+        return None
+    return _NORMAL.cdf((ratio - benchmark) * math.sqrt((count - 1) / variance))
+
+
+def track_record_length(
+    ratio: float, skewness: float = 0.0, kurtosis: float = 3.0, benchmark: float = 0.0, confidence: float = 0.95
+) -> float | None:
+    """Returns it takes for the probabilistic Sharpe ratio to reach ``confidence`` (Bailey & Lopez de Prado 2012).
+
+    ``1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2``; None for a ratio that is not above ``benchmark``.
+    """
+    if not ratio > benchmark:
+        return None
+    needed = _NORMAL.inv_cdf(confidence) / (ratio - benchmark)
+    return 1.0 + error_variance(ratio, skewness, kurtosis) * needed * needed
+
+
+def aggregation_factor(autocorrelations: Floats, periods: float) -> float | None:
+    """What the ratio of one return is multiplied by for one of ``periods`` returns (Lo 2002, equation 20).
+
+    ``q / sqrt(q + 2 sum_k (q - k) rho_k)`` with ``autocorrelations`` rho_1.. (K,), K < q, and zero beyond them;
+    ``sqrt(q)`` where all are zero. None where the variance of the sum is not above zero. Raises ``ValueError``
+    for K >= q.
+    """
+    if len(autocorrelations) >= periods:
+        raise ValueError("there must be fewer autocorrelations than periods")
+    spread = periods
+    for lag, correlation in enumerate(autocorrelations.tolist(), start=1):
+        spread += 2.0 * (periods - lag) * correlation
+    return periods / math.sqrt(spread) if spread > 0.0 else None
+
+
+def lag_rule(count: int) -> int:
+    """How many autocorrelations T = ``count`` returns can tell from noise: ``floor(4 (T / 100)^(2/9))``.
+
+    The rule of thumb of Newey & West (1994). All ``q - 1`` lags of a year of days would mostly be noise, and their
+    sum is biased downwards by about ``q^2 / T``, so the ratio upwards.
+    """
+    return int(4.0 * (count / 100.0) ** (2.0 / 9.0))
+
+
+@kernel
+def autocovariances(deviations: Floats, lags: int) -> Floats:
+    """``sum_t d_t d_(t+k)`` for k = 0..lags, (lags + 1,), of deviations from the mean (T,).
+
+    Four running sums, added in a fixed order: additions need not wait for each other, and bytes are equal.
+    """
+    result = np.empty(lags + 1, dtype=np.float64)
+    for k in range(lags + 1):
+        length = max(0, len(deviations) - k)
+        body = length - length % 4
+        a = b = c = d = 0.0
+        for t in range(0, body, 4):
+            a += deviations[t] * deviations[t + k]
+            b += deviations[t + 1] * deviations[t + k + 1]
+            c += deviations[t + 2] * deviations[t + k + 2]
+            d += deviations[t + 3] * deviations[t + k + 3]
+        total = (a + b) + (c + d)
+        for t in range(body, length):
+            total += deviations[t] * deviations[t + k]
+        result[k] = total
+    return result
+
+
+def autocovariances_plain(deviations: Floats, lags: int) -> Floats:
+    """Twin of :func:`autocovariances`, up to rounding."""
+    length = len(deviations)
+    return np.array([np.sum(deviations[: max(0, length - k)] * deviations[k:]) for k in range(lags + 1)])

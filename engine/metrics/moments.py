@@ -1,0 +1,102 @@
+"""What the metrics of a return series are made of: its moments and partial moments, taken once.
+
+Moments are those of the population (division by T), the standard deviation alone has ddof 1. Whether a series
+varies is asked of its range: the standard deviation of a constant series is rounding dust, and a ratio over
+dust is enormous.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.kernels import kernel
+from engine.types import Floats
+
+DUST = 1e-13
+"""A return is a ratio of two rounded equities: differences below this are rounding."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of returns (T,).
+
+    ``deviation`` has ddof 1. ``skewness`` g1 and ``kurtosis`` g2 + 3 (3 for a normal distribution) are those of
+    the population, 0 where returns do not vary. ``gains`` are the means of ``max(r, 0)^k`` for k = 1, 2 and
+    ``losses`` of ``min(r, 0)^k`` for k = 1..4. ``missing`` says why nothing is known (too few returns, or such
+    as do not fit), ``unvarying`` why nothing that divides by the deviation is.
+    """
+
+    count: int
+    mean: float
+    deviation: float
+    skewness: float
+    kurtosis: float
+    gains: tuple[float, float]
+    losses: tuple[float, float, float, float]
+    missing: str | None
+    unvarying: str | None
+
+
+def moments(returns: Floats, noun: str = "daily returns") -> Moments:
+    """Moments of returns (T,); ``noun`` is what the reasons call them."""
+    count = len(returns)
+    if count < 2:
+        return _unknown(count, f"fewer than two {noun}")
+    low, high = float(returns.min()), float(returns.max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
+    if not all(map(math.isfinite, (low, high, mean, deviation))):
+        return _unknown(count, f"{noun} are too large for a float")
+    constant = high - low <= DUST * max(1.0, abs(low), abs(high))
+    sums = power_sums(returns, mean, 0.0 if constant else 1.0 / deviation)
+    second, third, fourth, *partial = (float(value) / count for value in sums)
+    return Moments(
+        count=count,
+        mean=mean,
+        deviation=0.0 if constant else deviation,
+        skewness=0.0 if constant else third / second**1.5,
+        kurtosis=0.0 if constant else fourth / second**2,
+        gains=(partial[0], partial[1]),
+        losses=(partial[2], partial[3], partial[4], partial[5]),
+        missing=None,
+        unvarying=f"{noun} do not vary" if constant else None,
+    )
+
+
+def _unknown(count: int, reason: str) -> Moments:
+    return Moments(count, 0.0, 0.0, 0.0, 0.0, (0.0,) * 2, (0.0,) * 4, reason, reason)
+
+
+@kernel
+def power_sums(
+    returns: Floats, mean: float, scale: float
+) -> tuple[float, float, float, float, float, float, float, float, float]:
+    """Sums of z^2, z^3, z^4 with ``z = (r - mean) * scale``, of max(r, 0)^1, ^2, and of min(r, 0)^1, .. ^4."""
+    second = third = fourth = 0.0
+    up = up_square = 0.0
+    down = down_square = down_cube = down_fourth = 0.0
+    for t in range(len(returns)):
+        r = returns[t]
+        z = (r - mean) * scale
+        square = z * z
+        second += square
+        third += square * z
+        fourth += square * square
+        gain, loss = max(r, 0.0), min(r, 0.0)
+        up += gain
+        up_square += gain * gain
+        square = loss * loss
+        down += loss
+        down_square += square
+        down_cube += square * loss
+        down_fourth += square * square
+    return second, third, fourth, up, up_square, down, down_square, down_cube, down_fourth
+
+
+def power_sums_plain(returns: Floats, mean: float, scale: float) -> tuple[float, ...]:
+    """Twin of :func:`power_sums`, up to rounding."""
+    z = (returns - mean) * scale
+    gain, loss = np.maximum(returns, 0.0), np.minimum(returns, 0.0)
+    powers = ((z, 2), (z, 3), (z, 4), (gain, 1), (gain, 2), (loss, 1), (loss, 2), (loss, 3), (loss, 4))
+    return tuple(math.fsum((base**power).tolist()) for base, power in powers)

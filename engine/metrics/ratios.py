@@ -1,0 +1,113 @@
+"""Sharpe and its relatives from the moments of a return series: one number each, and how well it is known.
+
+``annual`` is the number of returns in a year, ``risk_free`` a rate per year, of which one return's share is
+``(1 + risk_free)^(1 / annual) - 1``. Undefined is null with a reason.
+"""
+
+import math
+
+from engine.metrics import inference
+from engine.metrics.intervals import defined, normal
+from engine.metrics.moments import DUST, Moments
+from engine.results import Interval, Metric
+from engine.types import Floats
+
+
+def per_return(rate: float, annual: float) -> float:
+    """What a yearly rate is over one return: ``(1 + rate)^(1 / annual) - 1``. Raises ``ValueError`` for <= -1."""
+    if not rate > -1.0:
+        raise ValueError("a yearly rate must be above -1")
+    return float((1.0 + rate) ** (1.0 / annual) - 1.0)
+
+
+def single_ratio(of: Moments, annual: float, risk_free: float = 0.0) -> float:
+    """Sharpe ratio of one return, not annual; the returns must vary."""
+    return (of.mean - per_return(risk_free, annual)) / of.deviation
+
+
+def volatility_of(of: Moments, annual: float) -> Metric:
+    """``std(r, ddof=1) * sqrt(annual)``; 0 where returns do not vary."""
+    if of.missing is not None:
+        return Metric(None, "fraction per year", of.missing)
+    return defined(of.deviation * math.sqrt(annual), "fraction per year")
+
+
+def sharpe_of(of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
+    """``mean(r - rf) / std(r - rf, ddof=1) * sqrt(annual)`` with the interval of Mertens (2002).
+
+    Source: Sharpe 1994; the square root holds for uncorrelated returns (Lo 2002).
+    """
+    if of.unvarying is not None:
+        return Metric(None, "ratio", of.unvarying)
+    ratio = single_ratio(of, annual, risk_free)
+    error = inference.standard_error(ratio, of.count, of.skewness, of.kurtosis)
+    value = ratio * math.sqrt(annual)
+    return defined(value, "ratio", normal(value, error * math.sqrt(annual), "Mertens 2002"))
+
+
+def sharpe_standard_error(of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
+    """Standard error of the annual Sharpe ratio (Mertens 2002), for independent returns of any distribution."""
+    if of.unvarying is not None:
+        return Metric(None, "ratio", of.unvarying)
+    ratio = single_ratio(of, annual, risk_free)
+    error = inference.standard_error(ratio, of.count, of.skewness, of.kurtosis)
+    return defined(error * math.sqrt(annual), "ratio")
+
+
+def sharpe_lo(returns: Floats, of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
+    """Sharpe ratio annualised with the autocorrelation of returns (T,) (Lo 2002), not with the square root.
+
+    Autocorrelations are taken up to the lag of Newey & West's rule of thumb, below one year; see ``inference``.
+    """
+    if of.unvarying is not None:
+        return Metric(None, "ratio", of.unvarying)
+    lags = min(inference.lag_rule(of.count), of.count - 1, math.ceil(annual) - 1)
+    products = inference.autocovariances((returns - of.mean) / of.deviation, max(0, lags))
+    factor = inference.aggregation_factor(products[1:] / products[0], annual)
+    if factor is None:
+        return Metric(None, "ratio", "the autocorrelations leave no variance over a year")
+    return defined(single_ratio(of, annual, risk_free) * factor, "ratio")
+
+
+def psr(of: Moments, annual: float, benchmark: float = 0.0) -> Metric:
+    """Probability that the true Sharpe ratio is above ``benchmark``, an annual one (Bailey & Lopez de Prado 2012)."""
+    if of.unvarying is not None:
+        return Metric(None, "probability", of.unvarying)
+    least = benchmark / math.sqrt(annual)
+    found = inference.probabilistic_sharpe(single_ratio(of, annual), of.count, of.skewness, of.kurtosis, least)
+    if found is None:
+        return Metric(None, "probability", "the standard error of the Sharpe ratio is zero")
+    return defined(found, "probability")
+
+
+def min_track_record_length(of: Moments, annual: float, benchmark: float = 0.0, confidence: float = 0.95) -> Metric:
+    """Years after which a Sharpe ratio like this is above ``benchmark``, an annual one, with that confidence.
+
+    Source: Bailey & Lopez de Prado 2012.
+    """
+    if of.unvarying is not None:
+        return Metric(None, "years", of.unvarying)
+    needed = inference.track_record_length(
+        single_ratio(of, annual), of.skewness, of.kurtosis, benchmark / math.sqrt(annual), confidence
+    )
+    if needed is None:
+        return Metric(None, "years", "the Sharpe ratio is not above the benchmark")
+    return defined(needed / annual, "years")
+
+
+def sortino_interval(value: float, of: Moments, annual: float) -> Interval | None:
+    """Interval of a Sortino ratio at a minimum of 0, by the delta method.
+
+    With l = min(r, 0)^2 and d^2 its mean, the ratio m / d has the influence ``(r - m) / d - m (l - d^2) / (2 d^3)``;
+    its mean square over T is the squared standard error (Serfling 1980, section 3.3).
+    """
+    _, second, third, fourth = of.losses
+    downside = math.sqrt(second)
+    if of.missing is not None or downside <= DUST:
+        return None
+    slope = of.mean / (2.0 * downside * second)
+    variance = of.deviation * of.deviation * (of.count - 1) / of.count
+    covariance, spread = third - of.mean * second, fourth - second * second
+    total = variance / second - 2.0 * slope * covariance / downside + slope * slope * spread
+    error = math.sqrt(max(total, 0.0) / of.count)
+    return normal(value, error * math.sqrt(annual), "delta method")

@@ -1,0 +1,160 @@
+"""A strategy beside a benchmark: pure functions of two aligned arrays of daily returns.
+
+``returns`` and ``benchmark`` (T,) are simple returns of the same days, ``annual`` the days of a year, ``risk_free``
+a rate per year. Every function raises ``ValueError`` for unequal lengths and for values that are not finite;
+undefined is null with a reason. Alpha and beta are those of one least-squares line through daily excess returns.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.metrics.intervals import LEVEL, Z, defined, normal
+from engine.metrics.moments import Moments, moments
+from engine.metrics.ratios import per_return, sharpe_of
+from engine.results import Interval, Metric
+from engine.types import Bools, Floats
+
+_PER_YEAR = "fraction per year"
+
+
+@dataclass(frozen=True)
+class Line:
+    """Least-squares line ``r = intercept + slope * b`` through T days, with the standard errors of both."""
+
+    intercept: float
+    slope: float
+    intercept_error: float
+    slope_error: float
+
+
+def beta(returns: Floats, benchmark: Floats) -> Metric:
+    """Slope ``cov(r, b) / var(b)`` (Sharpe 1964); its interval is that of least squares, from 3 days on.
+
+    A constant risk-free rate does not change it.
+    """
+    reason = _undefined(returns, benchmark)
+    if reason is not None:
+        return Metric(None, "ratio", reason)
+    line = _line(returns, benchmark)
+    interval = normal(line.slope, line.slope_error, "least squares") if len(returns) > 2 else None
+    return defined(line.slope, "ratio", interval)
+
+
+def alpha(returns: Floats, benchmark: Floats, annual: float, risk_free: float = 0.0) -> Metric:
+    """Intercept of daily excess returns times ``annual``, not compounded (Jensen 1968), with its interval."""
+    reason = _undefined(returns, benchmark)
+    if reason is not None:
+        return Metric(None, _PER_YEAR, reason)
+    daily = per_return(risk_free, annual)
+    line = _line(returns - daily, benchmark - daily)
+    value = line.intercept * annual
+    interval = normal(value, line.intercept_error * annual, "least squares") if len(returns) > 2 else None
+    return defined(value, _PER_YEAR, interval)
+
+
+def correlation(returns: Floats, benchmark: Floats) -> Metric:
+    """Pearson's correlation; its interval is by Fisher's z (Fisher 1921), from 4 days on."""
+    reason = _undefined(returns, benchmark)
+    if reason is None:
+        reason = moments(returns).unvarying
+    if reason is not None:
+        return Metric(None, "ratio", reason)
+    x, y = _centred(benchmark), _centred(returns)
+    value = float(np.sum(x * y)) / math.sqrt(float(np.sum(x * x))) / math.sqrt(float(np.sum(y * y)))
+    value = max(-1.0, min(1.0, value))
+    return defined(value, "ratio", _fisher(value, len(returns)))
+
+
+def _fisher(value: float, count: int) -> Interval | None:
+    if count < 4 or abs(value) == 1.0:
+        return None
+    half = Z / math.sqrt(count - 3)
+    return Interval(LEVEL, math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half), "Fisher 1921")
+
+
+def tracking_error(returns: Floats, benchmark: Floats, annual: float) -> Metric:
+    """``std(r - b, ddof=1) * sqrt(annual)``, a fraction per year; 0 where the difference does not vary."""
+    of = _active(returns, benchmark)
+    if of.missing is not None:
+        return Metric(None, _PER_YEAR, of.missing)
+    return defined(of.deviation * math.sqrt(annual), _PER_YEAR)
+
+
+def information_ratio(returns: Floats, benchmark: Floats, annual: float) -> Metric:
+    """``mean(r - b) / std(r - b, ddof=1) * sqrt(annual)``: the Sharpe ratio of active returns (Goodwin 1998)."""
+    return sharpe_of(_active(returns, benchmark), annual)
+
+
+def up_capture(returns: Floats, benchmark: Floats) -> Metric:
+    """Mean return on days on which the benchmark rose, over the benchmark's own.
+
+    Means are geometric and of a day, ``prod(1 + r)^(1 / n) - 1``, so that the ratio does not grow with the number
+    of days (Morningstar 2011).
+    """
+    _check(returns, benchmark)
+    return _capture(returns, benchmark, benchmark > 0.0, "the benchmark never rose")
+
+
+def down_capture(returns: Floats, benchmark: Floats) -> Metric:
+    """The same over days on which the benchmark fell: below 1 where less was lost."""
+    _check(returns, benchmark)
+    return _capture(returns, benchmark, benchmark < 0.0, "the benchmark never fell")
+
+
+def _capture(returns: Floats, benchmark: Floats, chosen: Bools, never: str) -> Metric:
+    if not chosen.any():
+        return Metric(None, "ratio", never)
+    means = []
+    for series in (returns[chosen], benchmark[chosen]):
+        if float(series.min()) <= -1.0:
+            return Metric(None, "ratio", "a day lost everything")
+        means.append(math.expm1(math.fsum(np.log1p(series).tolist()) / len(series)))
+    if means[1] == 0.0:
+        return Metric(None, "ratio", never)
+    return defined(means[0] / means[1], "ratio")
+
+
+def _check(returns: Floats, benchmark: Floats) -> None:
+    if len(returns) != len(benchmark):
+        raise ValueError("returns and benchmark must be of one length")
+    if not (np.all(np.isfinite(returns)) and np.all(np.isfinite(benchmark))):
+        raise ValueError("returns and benchmark must be finite")
+
+
+def _undefined(returns: Floats, benchmark: Floats) -> str | None:
+    """Why there is no line, if there is none."""
+    _check(returns, benchmark)
+    missing = moments(returns).missing
+    return moments(benchmark, "benchmark returns").unvarying if missing is None else missing
+
+
+def _active(returns: Floats, benchmark: Floats) -> Moments:
+    _check(returns, benchmark)
+    with np.errstate(over="ignore"):
+        return moments(returns - benchmark, "active returns")
+
+
+def _centred(values: Floats) -> Floats:
+    """Deviations from the mean, of a size whose squares fit a float."""
+    deviations = values - values.mean()
+    largest = float(np.abs(deviations).max())
+    scaled: Floats = deviations / largest
+    return scaled
+
+
+def _line(returns: Floats, benchmark: Floats) -> Line:
+    count, middle = len(returns), float(benchmark.mean())
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, y = benchmark - middle, returns - returns.mean()
+        spread = float(np.sum(x * x))
+        slope = float(np.sum(x * y)) / spread
+        left = y - slope * x
+        noise = float(np.sum(left * left)) / (count - 2) if count > 2 else 0.0
+    return Line(
+        intercept=float(returns.mean()) - slope * middle,
+        slope=slope,
+        intercept_error=math.sqrt(noise * (1.0 / count + middle * middle / spread)),
+        slope_error=math.sqrt(noise / spread),
+    )
