@@ -35,10 +35,15 @@ class Reason(IntEnum):
     LOT_ROUNDED_TO_ZERO = 7
     SHORT_NOT_ALLOWED = 8
     CANCELLED_BY_EXIT = 9
+    EXPOSURE_LIMIT = 10
+    MAX_POSITIONS = 11
+    CORRELATED = 12
+    SYMBOL_HALTED = 13
+    PORTFOLIO_HALTED = 14
 
 
 class Cause(IntEnum):
-    """What made an order: the signal, ruin (equity at or below zero at a close), an exit, or the end of the data."""
+    """What made an order: signal, ruin (equity at or below zero at a close), exit, limit on losses, or end of data."""
 
     SIGNAL = 0
     RUIN = 1
@@ -47,6 +52,17 @@ class Cause(IntEnum):
     TRAILING_STOP = 4
     TIME = 5
     END = 6
+    DAILY_LOSS = 7
+    DRAWDOWN = 8
+    ENDED = 9
+
+
+class Happening(IntEnum):
+    """What befell a symbol or the account: halted until the next day, stopped for good, or without further data."""
+
+    HALTED = 0
+    STOPPED = 1
+    INACTIVE = 2
 
 
 class Moment(IntEnum):
@@ -124,6 +140,8 @@ class Orders:
     ``quantity`` is what was asked for, signed (buy positive); ``filled`` what was traded, signed.
     ``price`` is the average, ``filled_bar`` and ``moment`` those of the last fill. ``commission`` and ``slippage``
     are currency, at least 0. ``scale`` is the factor on the opening part, ``scale_reason`` why it is below 1.
+    ``partner`` is the symbol it is redundant with or -1, ``rho`` their correlation, ``factor`` what that made of its
+    weight.
     """
 
     asset: Ints
@@ -141,6 +159,9 @@ class Orders:
     slippage: Floats
     scale: Floats
     scale_reason: Ints
+    partner: Ints
+    rho: Floats
+    factor: Floats
 
     def __len__(self) -> int:
         return len(self.asset)
@@ -173,6 +194,37 @@ class Fills:
 
 
 @dataclass(frozen=True)
+class Events:
+    """What befell symbols and the account, in time order. ``asset`` is -1 for the account; ``kind`` a Happening."""
+
+    bar: Ints
+    asset: Ints
+    kind: Ints
+
+    def __len__(self) -> int:
+        return len(self.bar)
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Taken at closes: ``bar`` (S,), ``diversification`` (S,) NaN where there is none, ``observations`` (S,) returns.
+
+    Pairs of symbols in long form: ``pair_bar``, ``first``, ``second``, ``correlation``, each (P,).
+    """
+
+    bar: Ints
+    diversification: Floats
+    observations: Ints
+    pair_bar: Ints
+    first: Ints
+    second: Ints
+    correlation: Floats
+
+    def __len__(self) -> int:
+        return len(self.bar)
+
+
+@dataclass(frozen=True)
 class Ledger:
     """What the account went through.
 
@@ -196,6 +248,8 @@ class Ledger:
     """(N,) borrow of each position since its last fill."""
     ambiguous: int
     """How often stop and target lay inside one bar."""
+    events: Events
+    snapshots: Snapshots
 
     @property
     def initial_capital(self) -> float:

@@ -15,16 +15,23 @@ LOT_ROUNDED_TO_ZERO, SHORT_NOT_ALLOWED = int(Reason.LOT_ROUNDED_TO_ZERO), int(Re
 
 
 @part
-def ruin(t: int, state: Records, orders: Records, count: int) -> int:
-    """Equity is gone: nothing waits any more, and every position leaves at its next tradable open."""
+def leave(t: int, i: int, cause: int, reason: int, state: Records, orders: Records, count: int) -> int:
+    """What waits for a symbol ends, and its position leaves at the next tradable open."""
+    own = state[i]
+    if own["waiting"] >= 0:
+        end_waiting(orders, state, i, reason)
+    if own["quantity"] != 0.0 and own["exiting"] < 0:
+        place(orders, count, i, t, cause, 0.0, -own["quantity"])
+        own["exiting"] = count
+        count += 1
+    return count
+
+
+@part
+def leave_all(t: int, cause: int, reason: int, state: Records, orders: Records, count: int) -> int:
+    """Nothing waits any more, and every position leaves: equity is gone, or a limit was reached."""
     for i in range(state.shape[0]):
-        own = state[i]
-        if own["waiting"] >= 0:
-            end_waiting(orders, state, i, SUPERSEDED)
-        if own["quantity"] != 0.0 and own["exiting"] < 0:
-            place(orders, count, i, t, RUIN, 0.0, -own["quantity"])
-            own["exiting"] = count
-            count += 1
+        count = leave(t, i, cause, reason, state, orders, count)
     return count
 
 

@@ -28,6 +28,15 @@ class Scratch(NamedTuple):
 
 
 @part
+def scratch_for(assets: int) -> Scratch:
+    """Room for N symbols."""
+    return Scratch(
+        np.zeros(assets, dtype=np.bool_), np.zeros(assets, dtype=np.bool_),
+        np.zeros(assets), np.zeros(assets), np.zeros(assets), np.zeros(assets),
+    )  # fmt: skip
+
+
+@part
 def enter(state: Records, i: int, t: int, signed: float, price: float) -> None:
     """Add an opening fill to a position: average price, and for a new one its first extreme and bar."""
     own = state[i]
@@ -124,7 +133,7 @@ def fill_due(  # noqa: PLR0912, PLR0915 - one bar is one thing: every symbol see
         if closing > 0.0:
             capped[i], opening[i] = True, 0.0
         elif opening[i] > 0.0 and opening[i] * base < terms[i]["min_notional"]:
-            orders[own["waiting"]]["scale_reason"] = MIN_NOTIONAL
+            orders[own["waiting"]]["scale"], orders[own["waiting"]]["scale_reason"] = 0.0, MIN_NOTIONAL
             opening[i] = 0.0
         elif opening[i] > room[i]:
             capped[i], opening[i] = True, room[i]
@@ -140,7 +149,7 @@ def fill_due(  # noqa: PLR0912, PLR0915 - one bar is one thing: every symbol see
         row = orders[order]
         amount = opening[i] if scale == 1.0 else to_lot(opening[i] * scale, terms[i]["step"])
         if opening[i] > 0.0 and scale < 1.0:
-            row["scale"] = scale
+            row["scale"] *= scale
             row["scale_reason"] = NO_CASH
             if scale > 0.0 and (amount == 0.0 or amount * seen.base[t, i] < terms[i]["min_notional"]):
                 row["scale_reason"] = LOT_ROUNDED_TO_ZERO if amount == 0.0 else MIN_NOTIONAL
@@ -169,8 +178,6 @@ def settle(i: int, capped: bool, scaled: bool, state: Records, orders: Records) 
         row["outcome"] = PARTIAL
     if capped and not scaled:
         return
-    if row["scale_reason"] != NONE and row["scale"] == 1.0:
-        row["scale"] = 0.0  # an opening too small to be sent
     if capped and some:
         row["reason"] = NO_CASH
     elif some:

@@ -42,6 +42,7 @@ def place(orders: Records, count: int, asset: int, decided: int, cause: int, wei
     row["filled_bar"] = -1
     row["price"] = np.nan
     row["scale"] = 1.0
+    row["partner"], row["rho"], row["factor"] = -1, np.nan, 1.0
 
 
 @part

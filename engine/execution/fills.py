@@ -5,39 +5,66 @@ decisions. A decision at bar t fills at bar t + fill_lag at the earliest; an ord
 waits. ``engine.execution.plain`` states the same in plain Python, and tests hold the two equal.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.data.bars import Bars
-from engine.execution.decisions import decide_all, ruin
-from engine.execution.due import Scratch, fill_due
+from engine.execution.decisions import RUIN, SUPERSEDED, decide_all, leave_all
+from engine.execution.due import fill_due, scratch_for
 from engine.execution.exits import AT_OPEN, INSIDE, close_all, exits_inside, exits_open, raise_extremes
-from engine.execution.inputs import FILL, ORDER, STATE, Market, Records, Rules, market, read_only, rules_of, terms_of
+from engine.execution.inputs import (
+    EVENT,
+    FILL,
+    ORDER,
+    PAIR,
+    SNAPSHOT,
+    STATE,
+    Market,
+    Records,
+    Rules,
+    market,
+    read_only,
+    rules_of,
+    terms_of,
+)
+from engine.execution.portfolio import Plan, decide_together, end_symbols, judge, next_snapshot, plan_of, room_for, take
 from engine.execution.rules import Execution
 from engine.kernels import kernel, part
-from engine.results import Fills, Ledger, Orders, Targets
+from engine.portfolio.correlation import Estimates, estimates
+from engine.portfolio.plan import Together
+from engine.results import Events, Fills, Ledger, Orders, Snapshots, Targets
 from engine.types import Bools, Floats
 
 YEAR_NS = 365.0 * 86_400e9
 
 
-def simulate(bars: Bars, targets: Targets, rules: Execution, initial_capital: float, *, costs: float = 1.0) -> Ledger:
+def simulate(
+    bars: Bars,
+    targets: Targets,
+    rules: Execution,
+    initial_capital: float,
+    *,
+    costs: float = 1.0,
+    together: Together | None = None,
+) -> Ledger:
     """Run one account over ``bars``. Shapes (T, N); the result's arrays are at each close.
 
-    ``costs`` multiplies every slippage and commission.
+    ``costs`` multiplies every slippage and commission; ``together`` are the rules of the account as a whole.
     """
     seen = market(bars, rules)
+    plan = plan_of(bars, together)
     # numpy asks for huge pages and a kernel does not: the first touch of its arrays costs more than the account.
     account = rules_of(rules, notional=targets.notional)
     path, accrued = np.empty(len(bars) + 1), np.empty(len(bars) if account.accrues else 0)
     path[0] = initial_capital
     room = int(np.count_nonzero(targets.decides)) + 4 * len(bars.symbols)
-    orders, fills, ruined_bar, borrow, interest, open_borrow, ambiguous = ledger(
+    records, told = ledger(
         seen,
         terms_of(rules, bars.symbols, costs),
         account,
+        plan,
         read_only(targets.weights),
         read_only(targets.decides),
         read_only(targets.signals),
@@ -46,24 +73,31 @@ def simulate(bars: Bars, targets: Targets, rules: Execution, initial_capital: fl
         accrued,
         np.zeros(room, dtype=ORDER),
         np.zeros(2 * room, dtype=FILL),
+        estimates(1 if together is None else together.rules.correlation_window, len(bars.symbols)),
     )
+    return made_of(path, seen.mark, records, told, accrued)
+
+
+def made_of(path: Floats, mark: Floats, records: "Written", told: "Told", accrued: Floats) -> Ledger:
+    """The ledger of what a kernel wrote."""
     return Ledger(
         path=path,
-        mark=seen.mark,
-        orders=Orders(**columns(orders, Orders)),
-        fills=Fills(**columns(fills, Fills)),
-        ruined_bar=ruined_bar,
+        mark=mark,
+        orders=Orders(**columns(records.orders, Orders)),
+        fills=Fills(**columns(records.fills, Fills)),
+        events=Events(**columns(records.events, Events)),
+        snapshots=Snapshots(
+            **columns(records.snapshots, Snapshots, SNAPSHOT), **columns(records.pairs, Snapshots, PAIR)
+        ),
         accrued=accrued,
-        borrow=borrow,
-        interest=interest,
-        open_borrow=open_borrow,
-        ambiguous=ambiguous,
+        **told._asdict(),
     )
 
 
-def columns(records: Records, kind: type[Any]) -> dict[str, npt.NDArray[Any]]:
-    """The fields of a frozen value from a record array, one contiguous array each."""
-    return {name: np.ascontiguousarray(records[name]) for name in kind.__dataclass_fields__}
+def columns(records: Records, kind: type[Any], names: np.dtype[Any] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """The fields of a frozen value from a record array, one contiguous array each; of ``names`` only, if given."""
+    fields = kind.__dataclass_fields__ if names is None else names.names or ()
+    return {name: np.ascontiguousarray(records[name]) for name in fields}
 
 
 @part
@@ -86,19 +120,30 @@ def accrue(t: int, seen: Market, terms: Records, rules: Rules, state: Records, c
         if state[i]["quantity"] < 0.0:
             cost = terms[i]["borrow_rate"] * -state[i]["quantity"] * seen.mark[t - 1, i] * years
             state[i]["borrow"] += cost
+            state[i]["flow"] -= cost
             borrow += cost
     return borrow, rules.cash_rate * max(cash, 0.0) * years
 
 
 @part
-def coast(t: int, cash: float, held: Floats, marks: Floats, decides: Bools, equity_out: Floats) -> int:
-    """Mark bars in which nothing can happen; returns the first with a decision or without equity, or T.
+def worth(t: int, cash: float, held: Floats, marks: Floats) -> float:
+    """Cash plus positions at the close of bar t, in the order of symbols."""
+    value = cash
+    for i in range(held.shape[0]):
+        if held[i] != 0.0:
+            value += held[i] * marks[t, i]
+    return value
+
+
+@part
+def coast(t: int, cash: float, held: Floats, marks: Floats, decides: Bools, stop: int, equity_out: Floats) -> int:
+    """Mark bars in which nothing can happen; returns the first with a decision or without equity, ``stop``, or T.
 
     Equity is cash plus positions in the order of symbols. Plain runs over arrays become vector code.
     """
     rows, assets = marks.shape
     decision = t
-    while decision < rows and not decides[decision].any():
+    while decision < stop and not decides[decision].any():
         decision += 1
     end = min(decision + 1, rows)
     equity_out[t:end] = cash
@@ -124,48 +169,67 @@ def is_busy(state: Records, rules: Rules) -> bool:
     return False
 
 
+class Written(NamedTuple):
+    """What the ledger wrote down."""
+
+    orders: Records
+    fills: Records
+    events: Records
+    snapshots: Records
+    pairs: Records
+
+
+class Told(NamedTuple):
+    """The rest of what became of an account; the names are those of ``Ledger``."""
+
+    ruined_bar: int
+    borrow: float
+    interest: float
+    open_borrow: Floats
+    ambiguous: int
+
+
 @kernel
 def ledger(  # noqa: PLR0912, PLR0915 - the phases of a bar, one after the other
-    seen: Market,
-    terms: Records,
-    rules: Rules,
-    weights: Floats,
-    decides: Bools,
-    signals: Floats,
-    initial_capital: float,
-    equity_out: Floats,
-    accrued_out: Floats,
-    orders: Records,
-    fills: Records,
-) -> tuple[Records, Records, int, float, float, Floats, int]:
+    seen: Market, terms: Records, rules: Rules, plan: Plan, weights: Floats, decides: Bools, signals: Floats,
+    initial_capital: float, equity_out: Floats, accrued_out: Floats, orders: Records, fills: Records, known: Estimates,
+) -> tuple[Written, Told]:  # fmt: skip
     """The life of an account, bar by bar.
 
     ``orders`` and ``fills`` are room to begin with; they grow. Writes equity (T,) at each close and, where anything
-    accrues, interest less borrow so far (T,). Returns orders, fills, the bar of ruin or -1, total borrow and
-    interest, the borrow of each position since its last fill, and how often stop and target lay in one bar.
+    accrues, interest less borrow so far (T,).
     """
     rows, assets = seen.mark.shape
     state = np.zeros(assets, dtype=STATE)
     state["waiting"][:] = -1
     state["exiting"][:] = -1
-    cash, order_count, fill_count, ruined_bar = initial_capital, 0, 0, -1
-    borrow_total, interest_total, ambiguous = 0.0, 0.0, 0
+    cash, order_count, fill_count, ruined_bar, stopped = initial_capital, 0, 0, -1, False
+    borrow_total, interest_total, ambiguous, highest = 0.0, 0.0, 0, initial_capital
+    events, event_count, snapped, pair_count = np.zeros(4 + 2 * assets, dtype=EVENT), 0, 0, 0
+    snaps, pairs = (
+        np.zeros(rows // max(plan.snapshot, 1) if plan.snapshot else 0, dtype=SNAPSHOT),
+        np.zeros(0, dtype=PAIR),
+    )
     held = np.zeros(assets)
-    scratch = Scratch(
-        np.zeros(assets, dtype=np.bool_), np.zeros(assets, dtype=np.bool_),
-        np.zeros(assets), np.zeros(assets), np.zeros(assets), np.zeros(assets),
-    )  # fmt: skip
-    busy = False
+    scratch, room = scratch_for(assets), room_for(assets)
+    busy = plan.watches
     t = 0
     while t < rows:
+        filled = fill_count
         if busy or rules.accrues:
-            orders, fills = grown(orders, order_count + 4 * assets), grown(fills, fill_count + 4 * assets)
+            orders, fills = grown(orders, order_count + 6 * assets), grown(fills, fill_count + 6 * assets)
             if rules.accrues and t > 0:
                 borrow, interest = accrue(t, seen, terms, rules, state, cash)
                 cash += interest - borrow
                 borrow_total += borrow
                 interest_total += interest
             state["used"][:] = 0.0
+            if plan.watches:
+                events = grown(events, event_count + 2 * assets + 2)
+                change, order_count, fill_count, event_count = end_symbols(
+                    t, plan, seen, terms, rules, state, orders, order_count, fills, fill_count, events, event_count
+                )
+                cash += change
             change, order_count, fill_count = exits_open(
                 t, seen, terms, rules, state, orders, order_count, fills, fill_count
             )
@@ -187,26 +251,38 @@ def ledger(  # noqa: PLR0912, PLR0915 - the phases of a bar, one after the other
             if rules.exits:
                 raise_extremes(t, seen, rules, state)
             held[:] = state["quantity"]
-            equity_out[t] = cash
-            for i in range(assets):
-                if held[i] != 0.0:
-                    equity_out[t] += held[i] * seen.mark[t, i]
+            equity_out[t] = worth(t, cash, held, seen.mark)
             if rules.accrues:
                 accrued_out[t] = interest_total - borrow_total
         else:
-            t = coast(t, cash, held, seen.mark, decides, equity_out)
+            stop = min(rows, next_snapshot(t, plan.snapshot, rows))
+            t = coast(t, cash, held, seen.mark, decides, stop, equity_out)
             if t == rows:
                 break
-        if ruined_bar < 0:
-            orders = grown(orders, order_count + 4 * assets)
-            if equity_out[t] <= 0.0:
-                ruined_bar = t
-                order_count = ruin(t, state, orders, order_count)
-            else:
-                order_count = decide_all(
-                    t, weights, decides, signals, equity_out[t], seen, terms, rules, state, orders, order_count
-                )
-        busy = is_busy(state, rules)
+        orders = grown(orders, order_count + 6 * assets)
+        highest = max(highest, equity_out[t])
+        if ruined_bar < 0 and equity_out[t] <= 0.0:
+            ruined_bar = t
+            order_count = leave_all(t, RUIN, SUPERSEDED, state, orders, order_count)
+        elif ruined_bar < 0 and plan.together:
+            if plan.watches:
+                order_count, event_count, stopped = judge(
+                    t, plan, seen, state, room, equity_out, initial_capital, highest, stopped, fills, filled,
+                    fill_count, orders, order_count, events, event_count,
+                )  # fmt: skip
+            order_count = decide_together(
+                t, plan, weights, decides, signals, equity_out[t], seen, terms, rules, state, orders, order_count, room,
+                known, stopped,
+            )  # fmt: skip
+        elif ruined_bar < 0:
+            order_count = decide_all(
+                t, weights, decides, signals, equity_out[t], seen, terms, rules, state, orders, order_count
+            )
+        if plan.snapshot > 0 and (t + 1) % plan.snapshot == 0:
+            pairs = grown(pairs, pair_count + assets * (assets - 1) // 2)
+            pair_count = take(t, plan, seen, held, known, snaps, snapped, pairs, pair_count)
+            snapped += 1
+        busy = plan.watches or is_busy(state, rules)
         t += 1
     if rules.close_at_end and rows > 0:
         cash, order_count, fill_count = close_all(
@@ -214,6 +290,6 @@ def ledger(  # noqa: PLR0912, PLR0915 - the phases of a bar, one after the other
         )
         equity_out[rows - 1] = cash
     return (
-        orders[:order_count], fills[:fill_count], ruined_bar,
-        borrow_total, interest_total, state["borrow"].copy(), ambiguous,
-    )  # fmt: skip
+        Written(orders[:order_count], fills[:fill_count], events[:event_count], snaps[:snapped], pairs[:pair_count]),
+        Told(ruined_bar, borrow_total, interest_total, state["borrow"].copy(), ambiguous),
+    )

@@ -35,8 +35,15 @@ ORDER = np.dtype(
         ("open_fills", np.int64),
         ("close_variable", np.float64),
         ("open_variable", np.float64),
+        # The symbol it is redundant with or -1, their correlation, and what that made of the weight.
+        ("partner", np.int64),
+        ("rho", np.float64),
+        ("factor", np.float64),
     ]
 )
+EVENT = np.dtype([("bar", np.int64), ("asset", np.int64), ("kind", np.int64)])
+SNAPSHOT = np.dtype([("bar", np.int64), ("diversification", np.float64), ("observations", np.int64)])
+PAIR = np.dtype([("pair_bar", np.int64), ("first", np.int64), ("second", np.int64), ("correlation", np.float64)])
 FILL = np.dtype(
     [
         ("order", np.int64),
@@ -83,6 +90,11 @@ STATE = np.dtype(
         ("blocked", np.float64),
         ("used", np.float64),
         ("borrow", np.float64),
+        # Cash flows and result of the symbol so far; its result, and equity, when the day began.
+        ("flow", np.float64),
+        ("result", np.float64),
+        ("day_result", np.float64),
+        ("day_equity", np.float64),
     ]
 )
 

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.execution.inputs import FILL, ORDER, Market, Records, Rules
+from engine.execution.inputs import EVENT, FILL, ORDER, Market, Records, Rules
 from engine.execution.plain_account import Account, sign
 from engine.execution.plain_exits import close_all, exits_at_open, exits_inside, raise_extremes, ruin
 from engine.execution.plain_orders import decide, fill_due
+from engine.execution.plain_portfolio import Whole, decide_together, end_symbols, judge
+from engine.execution.portfolio import Plan
 from engine.results import Moment
 from engine.types import Bools, Floats
 
@@ -32,31 +34,41 @@ class PlainLedger(NamedTuple):
     interest: float
     ambiguous: int
     open_borrow: Floats
+    events: Records
 
 
 def ledger_plain(
     market: Market,
     terms: Records,
     rules: Rules,
+    plan: Plan,
     weights: Floats,
     decides: Bools,
     signals: Floats,
     initial_capital: float,
+    window: int,
 ) -> PlainLedger:
     """Twin of :func:`engine.execution.fills.ledger`: every bar goes through the same phases, for all symbols."""
     account = Account(market, terms, rules, initial_capital)
+    whole = Whole(plan, window, initial_capital, initial_capital)
     rows = len(market.mark)
     cash, equity, quantity = np.empty(rows), np.empty(rows), np.empty(market.mark.shape)
     ruined_bar = -1
     for t in range(rows):
-        trade_bar(account, t)
-        if ruined_bar < 0 and account.equity(market.mark[t].tolist()) <= 0.0:
+        trade_bar(account, t, whole)
+        worth = account.equity(market.mark[t].tolist())
+        whole.highest = max(whole.highest, worth)
+        if ruined_bar < 0 and worth <= 0.0:
             ruined_bar = t
             record(account, t, cash, equity, quantity)
             ruin(account, t)
             continue
         record(account, t, cash, equity, quantity)
-        if ruined_bar < 0:
+        if ruined_bar < 0 and plan.together:
+            if plan.watches:
+                judge(account, whole, t, worth, float(equity[t - 1]))
+            decide_together(account, whole, t, weights, decides, signals, worth)
+        elif ruined_bar < 0:
             decide_all(account, t, weights, decides, signals)
     if rules.close_at_end and rows:
         close_all(account, rows - 1)
@@ -65,16 +77,18 @@ def ledger_plain(
         np.array([tuple(vars(row).values()) for row in account.orders], dtype=ORDER),
         np.array([tuple(vars(row).values()) for row in account.fills], dtype=FILL),
         cash, equity, quantity, ruined_bar, account.borrow, account.interest, account.ambiguous,
-        np.array([own.borrow for own in account.positions]),
+        np.array([own.borrow for own in account.positions]), np.array(whole.events, dtype=EVENT),
     )  # fmt: skip
 
 
-def trade_bar(account: Account, t: int) -> None:
+def trade_bar(account: Account, t: int, whole: Whole) -> None:
     """All of a bar before its close: accruals, exits at the open, due orders, exits inside."""
     if t > 0:
         account.accrue(t)
     for own in account.positions:
         own.used = 0.0
+    if whole.plan.watches:
+        apart(account, t, lambda acc, now: end_symbols(acc, whole, now))
     apart(account, t, exits_at_open)
     if account.rules.fill_at_open:
         fill_due(account, t, Moment.OPEN)

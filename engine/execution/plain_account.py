@@ -75,6 +75,9 @@ class Order:
     open_fills: int = 0
     close_variable: float = 0.0
     open_variable: float = 0.0
+    partner: int = -1
+    rho: float = math.nan
+    factor: float = 1.0
 
     @property
     def has_filled(self) -> bool:
@@ -128,6 +131,7 @@ class Position:
     leaving: int | None = None
     blocked: int = 0
     used: float = 0.0
+    flow: float = 0.0
 
     @property
     def side(self) -> int:
@@ -202,6 +206,7 @@ class Account:
             if own.side < 0:
                 cost = self.terms[i].borrow_rate * -own.quantity * float(self.market.mark[t - 1, i]) * years
                 own.borrow += cost
+                own.flow -= cost
                 borrow += cost
         self.cash += interest - borrow
         self.borrow += borrow
@@ -256,6 +261,7 @@ class Account:
         order.filled_bar, order.moment = t, moment
         order.commission += fee
         order.slippage += slip
+        own.flow -= signed * price + fee
         self.cash += -signed * price - fee
         return price
 

@@ -114,7 +114,7 @@ def open_position(account: Account, t: int, moment: Moment, attempt: Attempt, fa
     order, amount = account.orders[attempt.number], attempt.opening
     if amount > 0.0 and factor < 1.0:
         amount = to_lot_plain(amount * factor, terms.step)
-        order.scale, order.scale_reason = factor, Reason.NO_CASH
+        order.scale, order.scale_reason = order.scale * factor, Reason.NO_CASH
         if factor > 0.0 and (amount == 0.0 or amount * attempt.base < terms.min_notional):
             reason = Reason.MIN_NOTIONAL if amount else Reason.LOT_ROUNDED_TO_ZERO
             amount, order.scale, order.scale_reason = 0.0, 0.0, reason

@@ -7,6 +7,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from engine.execution.inputs import TERMS, Market, Records, Rules, read_only
+from engine.execution.portfolio import Plan, nothing_together
+from engine.portfolio.limits import Bounds
 from engine.types import Bools, Floats
 
 LOWEST, HIGHEST = 1e-4, 1e9
@@ -19,10 +21,12 @@ class Case(NamedTuple):
     market: Market
     terms: Records
     rules: Rules
+    plan: Plan
     weights: Floats
     decides: Bools
     signals: Floats
     capital: float
+    window: int
 
 
 def prices(rng: np.random.Generator, rows: int, assets: int) -> dict[str, Floats]:
@@ -135,10 +139,48 @@ def rules_for(rng: np.random.Generator, at_open: bool, accrues: bool) -> Rules:
     )
 
 
+def plan_for(rng: np.random.Generator, rows: int, assets: int) -> Plan:
+    """The rules of the account as a whole: half of the accounts have none."""
+    if rng.random() < 0.5:
+        return nothing_together(rows, assets)
+    shares = rng.random((3, assets)) + 0.01
+    last = np.full(assets, rows - 1)
+    if rng.random() < 0.3:
+        last = rng.integers(0, rows, assets)
+    rest = np.array([last >= t for t in range(rows)])
+    rows_of_shares = rng.integers(0, 3, rows)
+    theta = rng.choice([0.0, 0.3, 0.8], (assets, assets))
+    daily = rng.choice([np.inf, 0.01, 0.2], assets) if rng.random() < 0.4 else np.full(assets, np.inf)
+    drawdown = float(rng.choice([np.inf, np.inf, 0.05, 0.4]))
+    bounds = Bounds(
+        gross=float(rng.choice([np.inf, 0.5, 1.5])),
+        net=float(rng.choice([np.inf, 0.1, 0.6])),
+        symbol=read_only(rng.choice([np.inf, 0.2, 0.7], assets)),
+        positions=float(rng.choice([np.inf, 1.0, 2.0])),
+    )
+    return Plan(
+        together=True,
+        watches=bool((last < rows - 1).any() or np.isfinite(daily).any() or np.isfinite(drawdown)),
+        shares=read_only(shares / shares.sum(axis=1, keepdims=True)),
+        share_row=read_only(np.where(rest.any(axis=1), rows_of_shares, 0)),
+        last=read_only(last),
+        day=read_only(np.arange(rows) // 5 if np.isfinite(daily).any() else np.zeros(0, dtype=np.int64)),
+        redundancy=int(rng.integers(0, 3)),
+        redistribute=bool(rng.random() < 0.5),
+        theta=read_only(np.minimum(theta, theta.T)),
+        minimum=3,
+        bounds=bounds,
+        daily_loss=read_only(daily),
+        drawdown=drawdown,
+        snapshot=int(rng.choice([0, 1, 4])),
+        every_pair=bool(rng.random() < 0.5),
+    )
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """A market, an account and what a strategy asks of it."""
-    assets, rows = draw(st.integers(1, 3)), draw(st.integers(1, 40))
+    assets, rows = draw(st.integers(1, 4)), draw(st.integers(1, 40))
     name = draw(st.sampled_from(["open", "mid", "typical", "vwap", "close"]))
     capital = draw(st.sampled_from([1e3, 1.0, 1e12]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -154,4 +196,6 @@ def cases(draw: st.DrawFn) -> Case:
         decides = np.repeat(rng.random((rows, 1)) < rng.choice([0.2, 1.0]), assets, axis=1)
     drift = rng.random((rows, assets)) if rng.random() < 0.5 else 1.0
     weights = signals * rng.choice([0.3, 1.0, 3.0]) * drift * (capital if rules.notional else 1.0)
-    return Case(market, terms, rules, read_only(weights), read_only(decides), read_only(signals), capital)
+    plan = plan_for(rng, rows, assets)
+    wishes = (read_only(weights), read_only(decides), read_only(signals))
+    return Case(market, terms, rules, plan, *wishes, capital, int(rng.choice([3, 6, 100])))

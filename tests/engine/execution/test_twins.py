@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from engine.execution import pricing
 from engine.execution.exits import levels
-from engine.execution.fills import columns, ledger
+from engine.execution.fills import ledger, made_of
 from engine.execution.inputs import (
     FILL,
     ORDER,
@@ -33,9 +33,11 @@ from engine.execution.plain_account import (
     same_plain,
     to_lot_plain,
 )
+from engine.execution.portfolio import nothing_together
 from engine.execution.trades import TRADE, excursions, excursions_plain, fill_arrays, pair, pair_plain
 from engine.features.rolling import rolling_mean, rolling_mean_plain
-from engine.results import Cause, Fills, Ledger, Moment, Orders, Outcome, Reason
+from engine.portfolio.correlation import estimates
+from engine.results import Cause, Ledger, Moment, Outcome, Reason
 from engine.strategies.trend import EQUAL_WITHIN, crossing, crossing_plain
 from engine.types import Floats
 from tests.engine.execution.cases import HIGHEST, HOUR, LOWEST, Case, cases, rules_for
@@ -51,21 +53,12 @@ def by_kernel(case: Case) -> tuple[PlainLedger, Ledger]:
     path, accrued = np.empty(rows + 1), np.empty(rows if case.rules.accrues else 0)
     path[0] = case.capital
     room = np.zeros(1, dtype=ORDER), np.zeros(1, dtype=FILL)
-    orders, fills, ruined, borrow, interest, open_borrow, ambiguous = ledger(*case, path[1:], accrued, *room)
-    made = Ledger(
-        path=path,
-        mark=case.market.mark,
-        orders=Orders(**columns(orders, Orders)),
-        fills=Fills(**columns(fills, Fills)),
-        ruined_bar=ruined,
-        accrued=accrued,
-        borrow=borrow,
-        interest=interest,
-        open_borrow=open_borrow,
-        ambiguous=ambiguous,
-    )
-    answer = (orders, fills, made.cash, made.equity, made.quantity, ruined, borrow, interest, ambiguous, open_borrow)
-    return PlainLedger(*answer), made
+    known = estimates(case.window, case.market.mark.shape[1])
+    written, told = ledger(*case[:-1], path[1:], accrued, *room, known)
+    made = made_of(path, case.market.mark, written, told, accrued)
+    answer = {name: getattr(told, name) for name in told._fields}
+    answer |= {"orders": written.orders, "fills": written.fills, "events": written.events}
+    return PlainLedger(**answer, cash=made.cash, equity=made.equity, quantity=made.quantity), made
 
 
 def flows_of(fills: Records) -> float:
@@ -107,6 +100,7 @@ def assert_same_ledgers(kernel: PlainLedger, plain: PlainLedger, capital: float)
     for name in ("cash", "equity", "borrow", "interest", "open_borrow"):
         assert_close(np.asarray(getattr(kernel, name)), np.asarray(getattr(plain, name)), name, within)
     assert_close(kernel.quantity, plain.quantity, "quantity")
+    assert_array_equal(kernel.events, plain.events)
 
 
 def sights(case: Case, result: PlainLedger) -> set[Any]:
@@ -175,7 +169,8 @@ def test_an_exit_that_goes_on_cancels_an_order_that_came_to_zero_lots() -> None:
     )  # fmt: skip
     signals = np.array([[-1.0], [-1.0], [0.3], [0.3], [0.3]])
     decides = np.array([[True], [False], [True], [False], [False]])
-    case = Case(market, terms, rules, read_only(signals), read_only(decides), read_only(signals), 1000.0)
+    wishes = (read_only(signals), read_only(decides), read_only(signals))
+    case = Case(market, terms, rules, nothing_together(5, 1), *wishes, 1000.0, 1)
     (kernel, _), plain = by_kernel(case), ledger_plain(*case)
     assert_same_ledgers(kernel, plain, case.capital)
     assert plain.orders["cause"].tolist() == [Cause.SIGNAL, Cause.STOP_LOSS, Cause.SIGNAL]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.metrics.trades import bars_held, bars_held_plain, exposure, profit_factor, trade_count, turnover, win_rate
-from engine.results import Fills, Ledger, Leg, Metric, Orders, Trades
+from engine.results import Events, Fills, Ledger, Leg, Metric, Orders, Snapshots, Trades
 
 
 def make_trades(pnl: Sequence[float], exit_bar: Sequence[int]) -> Trades:
@@ -44,12 +44,14 @@ def make_ledger(
     position = np.cumsum(quantity)
     opens = np.abs(position) > np.abs(position - quantity)
     sides = np.where(opens, np.sign(quantity), -np.sign(quantity))
-    whole = ("asset", "decided_bar", "cause", "outcome", "reason", "filled_bar", "moment", "scale_reason")
-    real = ("weight", "quantity", "price", "filled", "commission", "slippage", "scale")
+    whole = ("asset", "decided_bar", "cause", "outcome", "reason", "filled_bar", "moment", "scale_reason", "partner")
+    real = ("weight", "quantity", "price", "filled", "commission", "slippage", "scale", "rho", "factor")
     return Ledger(
         path=np.array([capital, *equity], dtype=np.float64),
         mark=np.ones((bars, 1)),
         orders=Orders(**dict.fromkeys(whole, ints), **dict.fromkeys(real, zeros)),
+        events=Events(ints[:0], ints[:0], ints[:0]),
+        snapshots=Snapshots(ints[:0], zeros[:0], ints[:0], ints[:0], ints[:0], ints[:0], zeros[:0]),
         fills=Fills(
             order=ints,
             asset=ints,
