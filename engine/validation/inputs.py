@@ -1,0 +1,76 @@
+"""What the tests take and how they say how sure a Monte Carlo p-value is."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.types import Floats
+
+LARGEST = 1e100
+"""No return is larger, and the squares of larger numbers would overflow."""
+
+Tick = Callable[[int, int], None]
+"""Told ``(done, total)`` between pieces of about 50 ms; what it raises ends the work. Results do not depend on it."""
+
+
+def no_tick(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class PValue:
+    """A Monte Carlo p-value ``(b + 1) / (B + 1)`` (Phipson & Smyth 2010) and its own standard error.
+
+    ``replicates`` is B, how many outcomes were drawn under the null hypothesis.
+    """
+
+    value: float
+    standard_error: float
+    replicates: int
+
+
+def monte_carlo(at_least: int, replicates: int) -> PValue:
+    """The p-value where ``at_least`` of ``replicates`` null outcomes were as extreme as what was seen."""
+    p = (at_least + 1) / (replicates + 1)
+    return PValue(p, math.sqrt(p * (1.0 - p) / (replicates + 1)), replicates)
+
+
+def series(values: npt.ArrayLike, name: str = "returns") -> Floats:
+    """``values`` (T,) as contiguous float64. Raises ``ValueError`` for another rank and numbers not below 1e100."""
+    return _finite(values, 1, name)
+
+
+def table(values: npt.ArrayLike, name: str = "returns") -> Floats:
+    """``values`` (T, N) as contiguous float64. Raises ``ValueError`` for another rank and numbers not below 1e100."""
+    return _finite(values, 2, name)
+
+
+def fraction(value: float, name: str) -> float:
+    """``value``, which lies inside (0, 1). Raises ``ValueError`` where it does not."""
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"{name} must be between 0 and 1")
+    return float(value)
+
+
+def number(value: float, name: str) -> float:
+    """``value``, which is finite and below 1e100. Raises ``ValueError`` where it is not."""
+    if not abs(value) < LARGEST:
+        raise ValueError(f"{name} must be finite, and below {LARGEST:g}")
+    return float(value)
+
+
+def constant(values: Floats) -> bool:
+    """Whether no two values differ. The deviation of a constant series is rounding dust, not zero."""
+    return len(values) == 0 or float(values.max()) == float(values.min())
+
+
+def _finite(values: npt.ArrayLike, rank: int, name: str) -> Floats:
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    if np.ndim(values) != rank:
+        raise ValueError(f"{name} must have {rank} axes" if rank > 1 else f"{name} must have one axis")
+    if not np.all(np.abs(array) < LARGEST):
+        raise ValueError(f"{name} must be finite, and below {LARGEST:g}")
+    return array
