@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from engine.data.sources import load
     from engine.errors import CancelledError, ConfigError, DataError, EngineError
     from engine.features import FeatureCache
-    from engine.pipeline import Result, run
+    from engine.outcome import Result
+    from engine.pipeline import run
     from engine.portfolio.allocation import allocate
 
 _HOMES = {
@@ -25,7 +26,7 @@ _HOMES = {
     "Dataset": "engine.data.bars",
     "EngineError": "engine.errors",
     "FeatureCache": "engine.features",
-    "Result": "engine.pipeline",
+    "Result": "engine.outcome",
     "RunConfig": "engine.config",
     "allocate": "engine.portfolio.allocation",
     "load": "engine.data.sources",

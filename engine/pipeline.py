@@ -2,128 +2,44 @@
 
 ::
 
-    1 data        dataset -> Bars         the rows of the period, and what is odd about them
-    2 features    Bars -> FeatureMatrix   computed on bars 0..t, then lagged (features.base)
+    1 data        dataset -> Panel        the rows of the period on one clock, and what is odd about them
+    2 features    Bars -> FeatureMatrix   of each symbol's own bars 0..t, then lagged (features.base)
     3 strategy    -> Signals              in [-1, 1], 0 before warm-up is over
-    4 sizing      -> Targets              weights, and the bars on which an order leaves
+    4 sizing      -> Targets              weights, the bars on which an order leaves, and each symbol's share
     5 execution   -> Ledger, Trades       fills at t + fill_lag, costs, the account (execution.fills)
     6 metrics     -> Metrics              daily by the calendar; null with a reason where undefined
     7 validation  -> Reports              how much of it could be luck
+
+Symbols share one account, or each has its own and goes through all of this alone.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import polars as pl
 
-from engine import tables
-from engine.config import SCHEMA, SEMANTICS, RunConfig, parse_config, run_id
+from engine import attribution, tables
+from engine.config import RunConfig, parse_config
 from engine.data import sessions
-from engine.data.bars import Bars, Dataset
+from engine.data.align import Panel, align, beside
+from engine.data.bars import Bars, Conventions, Dataset
 from engine.data.checks import describe_rows
-from engine.data.resample import describe
-from engine.execution import Execution, round_trips, simulate
+from engine.data.resample import Resampled
+from engine.errors import CancelledError, ConfigError, EngineError, FieldError
+from engine.execution import Execution, round_trips, side_by_side, simulate
 from engine.features import FeatureCache, feature_matrix
 from engine.hooks import Hooks, NoHooks, Stage, within
 from engine.metrics.annualise import curve
 from engine.metrics.core import core_metrics
-from engine.portfolio import targets
-from engine.results import Ledger, Metric, Outcome, Reason, Signals, Targets, Trades
+from engine.outcome import Result, assumptions, partial_curve, warn
+from engine.portfolio import Shares, Together, shares, targets
+from engine.results import Ledger, Metric, Signals, Targets, Trades
 from engine.strategies import signals
-from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Floats
+from engine.types import Floats
 from engine.validation.base import Report
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-CURVE_POINTS = 100
-OVERDRAWN = 1e-9
-FIXED_FEES = ("per_unit", "per_order", "minimum")
-
-
-@dataclass(frozen=True)
-class Result:
-    """Everything a run produced. ``frame(name)`` gives a table as pandas for a notebook."""
-
-    config: RunConfig
-    hash: str
-    digests: Mapping[str, str]
-    bars: Bars
-    context: Mapping[str, Floats]
-    startup: Mapping[str, float]
-    signals: Signals
-    targets: Targets
-    ledger: Ledger
-    trades: Trades
-    metrics: Mapping[str, Metric]
-    validation: tuple[Report, ...]
-    data_report: Mapping[str, Any]
-    assumptions: tuple[str, ...]
-    warnings: tuple[Mapping[str, str], ...]
-
-    @property
-    def run_id(self) -> str:
-        """The first 32 hex digits of the hash."""
-        return run_id(self.hash)
-
-    @cached_property
-    def tables(self) -> Mapping[str, pl.DataFrame]:
-        """``equity``, ``trades``, ``fills`` and ``orders`` as polars frames."""
-        return {
-            "equity": tables.equity_table(self.bars, self.ledger),
-            "trades": tables.trades_table(self.bars, self.ledger, self.signals, self.trades, self.context),
-            "fills": tables.fills_table(self.bars, self.ledger),
-            "orders": tables.orders_table(self.bars, self.ledger),
-        }
-
-    def frame(self, name: str) -> "pd.DataFrame":
-        """One of the tables as a pandas frame; times are aware, in UTC."""
-        import pandas as pd  # noqa: PLC0415 - a second of start-up that only notebooks need
-
-        columns = {c.name: pd.Series(c.to_numpy()) for c in self.tables[name]}
-        aware = {n: s.dt.tz_localize("UTC") for n, s in columns.items() if s.dtype.kind == "M"}
-        return pd.DataFrame(columns | aware)
-
-    @property
-    def funnel(self) -> dict[str, Any]:
-        """Decisions -> orders -> fills, with the reasons where orders were lost."""
-        orders = self.ledger.orders
-        lost = orders.reason[orders.outcome == Outcome.UNFILLED]
-        cut = orders.reason[orders.outcome == Outcome.PARTIAL]
-        return {
-            "decisions": int(np.count_nonzero(self.targets.decides)),
-            "orders": len(orders),
-            "filled": int(np.count_nonzero(orders.outcome == Outcome.FILLED)),
-            "scaled": int(np.count_nonzero((orders.filled != 0.0) & (orders.scale < 1.0))),
-            "partial": {r.name: int(np.count_nonzero(cut == r)) for r in Reason if np.any(cut == r)},
-            "unfilled": {r.name: int(np.count_nonzero(lost == r)) for r in Reason if np.any(lost == r)},
-            "fills": len(self.ledger.fills),
-        }
-
-    def summary(self) -> dict[str, Any]:
-        """Identity, period, main metrics, assumptions, warnings, funnel, validation in short."""
-        return {
-            "run_id": self.run_id,
-            "hash": self.hash,
-            "schema": SCHEMA,
-            "semantics": SEMANTICS,
-            "dataset": self.config.dataset,
-            "symbols": list(self.config.symbols),
-            "strategy": self.config.strategy.name,
-            "period": {k: self.data_report["symbols"][self.bars.symbols[0]][k] for k in ("start", "end", "rows")},
-            "metrics": tables.main_metrics(dict(self.metrics)),
-            "assumptions": list(self.assumptions),
-            "warnings": [dict(w) for w in self.warnings],
-            "funnel": self.funnel,
-            "ambiguous_bars": self.ledger.ambiguous,
-            "startup_error": dict(self.startup),
-            "validation": {
-                r.name: {"statistic": r.statistic, "p_value": r.p_value, "reason": r.reason} for r in self.validation
-            },
-        }
+Warning_ = Mapping[str, str]
 
 
 def run(
@@ -140,57 +56,290 @@ def run(
     """
     hooks = hooks or NoHooks()
     config = (config if isinstance(config, RunConfig) else parse_config(config)).resolve(data)
-    rules, symbol = config.execution, config.symbols[0]
+    if config.lenient:
+        return run_apart(config, data, hooks, cache)
+    made = config.window.bars(dict(zip(config.symbols, data.select(config.symbols), strict=True)), data.conventions)
+    return run_account(config, data, made, hooks, cache)
+
+
+def run_account(
+    config: RunConfig, data: Dataset, made: Mapping[str, Resampled], hooks: Hooks, cache: FeatureCache | None
+) -> Result:
+    """Run the symbols of ``made`` on one account."""
+    rules = config.execution
     with within(hooks, Stage.DATA):
-        bars, digest, rows_report = rows_of(config, data)
+        panel, digests, report = panel_of(config, made)
+        bars = panel.bars
     with within(hooks, Stage.FEATURES):
-        features = feature_matrix(bars, config.features(), rules.feature_lag, cache, digest)
-        context = feature_matrix(bars, config.context(), rules.feature_lag, cache, digest)
+        pieces, failures = look(config, panel, digests, hooks, cache)
     with within(hooks, Stage.STRATEGY):
-        signal = signals(config.strategy, features, config.risk.warmup)
-        startup = {**context.startup, **features.startup}
-        del features  # as large as the data, and done with
+        signal = Signals(
+            panel.spread({s: p.signals.values for s, p in pieces.items()}, 0.0),
+            max(p.signals.warmup for p in pieces.values()),
+        )
+        context = {n: panel.spread({s: p.context[n] for s, p in pieces.items()}, np.nan) for n in config.context()}
     with within(hooks, Stage.SIZING):
-        target = targets(config.risk, signal, bars, rules.rebalance.name)
+        target = wanted(panel, pieces, config)
+        together, divided = account_of(config, panel, target, tuple(failures), hooks)
     with within(hooks, Stage.EXECUTION):
-        ledger = simulate(bars, target, rules, config.initial_capital)
+        ledger = simulate(bars, target, rules, config.initial_capital, together=together)
         trades = round_trips(ledger, bars)
         hooks.event("equity", partial_curve(bars, ledger))
     with within(hooks, Stage.METRICS):
         metrics = measure(bars, ledger, trades)
         hooks.event("metrics", tables.main_metrics(metrics))
     with within(hooks, Stage.VALIDATION):
-        reports = validate(config, bars, target, ledger, hooks)
-    warnings = warn(bars, ledger, signal, rows_report["price_jumps"], leverage=rules.allow_leverage)
-    for warning in warnings:
-        hooks.event("warning", warning)
-    return Result(
+        reports = validate(config, bars, target, ledger, hooks, together)
+    warnings = (*failures.values(), *warn(bars, ledger, signal, report, leverage=rules.allow_leverage))
+    result = Result(
         config=config,
-        hash=config.identity({symbol: digest}),
-        digests={symbol: digest},
+        hash=config.identity(digests),
+        digests=digests,
         bars=bars,
-        context=context.values,
-        startup=startup,
+        context=context,
+        startup=_worst(pieces),
         signals=signal,
         targets=target,
         ledger=ledger,
         trades=trades,
         metrics=metrics,
         validation=reports,
-        data_report={"symbols": {symbol: rows_report}},
+        data_report={"symbols": report},
         assumptions=assumptions(config, data),
         warnings=warnings,
+        together=together,
+        weighting=divided,
+    )
+    _tell(result, hooks)
+    return result
+
+
+def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCache | None) -> Result:
+    """Run every symbol on an account of its own, and add the accounts up. A symbol that fails is left out."""
+    lacking = {s: errors[0].message for s, errors in config.unusable(data).items()}
+    made = config.window.bars(dict(zip(config.symbols, data.select(config.symbols), strict=True)), data.conventions)
+    digests = {symbol: mine.digest() for symbol, mine in made.items()}
+    lacking |= {s: "no bar is left in the period" for s in config.symbols if s not in made}
+    parts: dict[str, Result] = {}
+    with within(hooks, Stage.EXECUTION):
+        for done, (symbol, mine) in enumerate(made.items()):
+            if symbol in lacking:
+                continue
+            try:
+                quiet = _Quiet(hooks, done / len(made))
+                parts[symbol] = run_account(_alone(config, symbol), data, {symbol: mine}, quiet, cache)
+            except CancelledError:
+                raise
+            except Exception as error:
+                lacking[symbol] = _sentence(error)
+    if not parts:
+        raise ConfigError([FieldError("/symbols", "no_symbol_left", f"{s}: {why}") for s, why in lacking.items()])
+    return _added_up(config, data, parts, lacking, digests, hooks)
+
+
+def _added_up(
+    config: RunConfig,
+    data: Dataset,
+    parts: Mapping[str, Result],
+    lacking: Mapping[str, str],
+    digests: Mapping[str, str],
+    hooks: Hooks,
+) -> Result:
+    """The sum of isolated accounts, with the runs it is made of."""
+    panel = beside({s: part.bars for s, part in parts.items()})
+    bars, symbols = panel.bars, panel.bars.symbols
+    ledger = side_by_side([parts[s].ledger for s in symbols], [panel.rows[s] for s in symbols], len(bars))
+    signal = Signals(
+        panel.spread({s: parts[s].signals.values for s in symbols}, 0.0), max(p.signals.warmup for p in parts.values())
+    )
+    weights = panel.spread({s: parts[s].targets.weights for s in symbols}, 0.0)
+    decides = np.zeros(weights.shape, dtype=np.bool_)
+    for i, symbol in enumerate(symbols):
+        decides[panel.rows[symbol], i] = parts[symbol].targets.decides[:, 0]
+    trades = round_trips(ledger, bars)
+    skipped = [{"code": "SYMBOL_SKIPPED", "message": f"{s} is left out: {why}"} for s, why in sorted(lacking.items())]
+    told = [{**w, "message": f"{s}: {w['message']}"} for s in symbols for w in parts[s].warnings]
+    result = Result(
+        config=config,
+        hash=config.identity(digests),
+        digests=digests,
+        bars=bars,
+        context={},
+        startup={},
+        signals=signal,
+        targets=Targets(weights, decides, signal.values, notional=parts[symbols[0]].targets.notional),
+        ledger=ledger,
+        trades=trades,
+        metrics=measure(bars, ledger, trades),
+        validation=(),
+        data_report={"symbols": {s: parts[s].data_report["symbols"][s] for s in symbols}},
+        assumptions=assumptions(config, data),
+        warnings=(*skipped, *told),
+        parts=dict(parts),
+    )
+    hooks.event("equity", partial_curve(bars, ledger))
+    hooks.event("metrics", tables.main_metrics(dict(result.metrics)))
+    _tell(result, hooks)
+    return result
+
+
+class _Quiet:
+    """Hooks of one account among many: it may be stopped, and tells nothing."""
+
+    def __init__(self, hooks: Hooks, done: float) -> None:
+        self._hooks, self._done = hooks, done
+
+    def stage(self, stage: Stage, *, ended: bool) -> None:  # noqa: ARG002 - the form of Hooks
+        """A stage of one account is no stage of the run."""
+        self._hooks.progress(Stage.EXECUTION, self._done)
+
+    def progress(self, stage: Stage, fraction: float) -> None:  # noqa: ARG002 - the form of Hooks
+        """Nor is its progress."""
+        self._hooks.progress(Stage.EXECUTION, self._done)
+
+    def event(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Its warnings come with the result."""
+
+
+def _alone(config: RunConfig, symbol: str) -> RunConfig:
+    """The configuration of one symbol by itself: what somebody would write who had only that one."""
+    plain = config.plain()
+    own = {key: {s: v for s, v in plain["portfolio"][key].items() if s == symbol} for key in ("parameters",)}
+    limits = plain["portfolio"]["limits"]
+    own["limits"] = limits | {"per_symbol": {s: v for s, v in limits["per_symbol"].items() if s == symbol}}
+    costs = {s: v for s, v in plain["execution"]["per_symbol"].items() if s == symbol}
+    return parse_config(
+        plain | {"symbols": [symbol], "portfolio": own, "execution": plain["execution"] | {"per_symbol": costs}}
     )
 
 
-def rows_of(config: RunConfig, data: Dataset) -> tuple[Bars, str, dict[str, Any]]:
-    """The bars of the run's symbol, their digest, and what is odd about them."""
-    symbol = config.symbols[0]
-    made = config.window.bars(data.select([symbol])[0], data.conventions)
-    report = describe_rows(made.series, made.conventions)
-    if made.info is not None:
-        report["resampled"] = dict(made.info)
-    return Bars.of(symbol, made.series, made.conventions), made.digest(), report
+def _sentence(error: Exception) -> str:
+    """What went wrong, without what only a developer can read."""
+    return error.message if isinstance(error, EngineError) else f"its computation failed ({type(error).__name__})"
+
+
+def _tell(result: Result, hooks: Hooks) -> None:
+    """Warnings, and what befell symbols."""
+    for warning in result.warnings:
+        hooks.event("warning", warning)
+    for event in attribution.events(result.bars, result.ledger):
+        hooks.event("symbol", event)
+
+
+def panel_of(config: RunConfig, made: Mapping[str, Resampled]) -> tuple[Panel, dict[str, str], dict[str, Any]]:
+    """The bars of the run on one clock, the digest of each symbol's, and what is odd about them."""
+    conventions = next(iter(made.values())).conventions
+    panel = align({s: mine.series for s, mine in made.items()}, conventions, config.portfolio.align)
+    if not len(panel.bars):
+        raise ConfigError([FieldError("/symbols", "no_common_bar", "there is no bar that all symbols have")])
+    report = {}
+    for symbol, mine in sorted(made.items()):
+        report[symbol] = describe_rows(mine.series, mine.conventions)
+        if mine.info is not None:
+            report[symbol]["resampled"] = dict(mine.info)
+        if len(made) > 1:
+            report[symbol]["lost_to_alignment"] = panel.lost[symbol]
+    return panel, {s: mine.digest() for s, mine in sorted(made.items())}, report
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One symbol on its own bars, (T_i, 1): what was seen, signalled and sized."""
+
+    context: Mapping[str, Floats]
+    startup: Mapping[str, float]
+    signals: Signals
+    targets: Targets
+
+
+def look(
+    config: RunConfig, panel: Panel, digests: Mapping[str, str], hooks: Hooks, cache: FeatureCache | None
+) -> tuple[dict[str, Piece], dict[str, Warning_]]:
+    """Features, signals and sizes of every symbol, and the warnings of those whose computation failed.
+
+    Among several symbols a failure stays with its symbol, which goes without a signal; a single one fails the run.
+    """
+    pieces: dict[str, Piece] = {}
+    failures: dict[str, Warning_] = {}
+    for done, (symbol, bars) in enumerate(panel.own.items()):
+        # What alignment left out is not there any more: the rows have another digest than the symbol's own.
+        digest = digests[symbol] if not panel.lost[symbol] else f"{digests[symbol]}/{len(bars)}/{bars.time[0]}"
+        try:
+            pieces[symbol] = _piece(config, symbol, bars, digest, None if panel.lost[symbol] else cache)
+        except CancelledError:
+            raise
+        except Exception as error:
+            if len(panel.own) == 1:
+                raise
+            failures[symbol] = {"code": "SYMBOL_FAILED", "message": f"{symbol} takes no part: {_sentence(error)}"}
+            pieces[symbol] = _silent(bars, config)
+        hooks.progress(Stage.FEATURES, (done + 1) / len(panel.own))
+    if len(failures) == len(panel.own):
+        raise ConfigError([FieldError("/symbols", "symbol_failed", str(w["message"])) for w in failures.values()])
+    return pieces, failures
+
+
+def _piece(config: RunConfig, symbol: str, bars: Bars, digest: str, cache: FeatureCache | None) -> Piece:
+    rules = config.execution
+    features = feature_matrix(bars, config.features(symbol), rules.feature_lag, cache, digest)
+    context = feature_matrix(bars, config.context(), rules.feature_lag, cache, digest)
+    signal = signals(config.strategy_of(symbol), features, config.risk.warmup)
+    startup = {**context.startup, **features.startup}
+    del features  # as large as the data, and done with
+    return Piece(context.values, startup, signal, targets(config.risk, signal, bars, rules.rebalance.name))
+
+
+def _silent(bars: Bars, config: RunConfig) -> Piece:
+    """A symbol that wants nothing."""
+    nothing = np.zeros(bars.close.shape)
+    unseen = {name: np.full(nothing.shape, np.nan) for name in config.context()}
+    return Piece(unseen, {}, Signals(nothing, 0), Targets(nothing, np.zeros(nothing.shape, dtype=np.bool_), nothing))
+
+
+def _worst(pieces: Mapping[str, Piece]) -> dict[str, float]:
+    """The largest start-up error of each feature over symbols."""
+    found: dict[str, float] = {}
+    for piece in pieces.values():
+        for name, error in piece.startup.items():
+            found[name] = max(error, found.get(name, 0.0))
+    return found
+
+
+def wanted(panel: Panel, pieces: Mapping[str, Piece], config: RunConfig) -> Targets:
+    """Sizes and decisions of all symbols on the panel. A symbol decides on bars of its own only."""
+    if len(pieces) == 1:
+        return next(iter(pieces.values())).targets
+    decides = np.zeros((len(panel.bars), len(panel.bars.symbols)), dtype=np.bool_)
+    for i, symbol in enumerate(panel.bars.symbols):
+        decides[panel.rows[symbol], i] = pieces[symbol].targets.decides[:, 0]
+    return Targets(
+        panel.spread({s: p.targets.weights for s, p in pieces.items()}, 0.0),
+        decides,
+        panel.spread({s: p.targets.signals for s, p in pieces.items()}, 0.0),
+        notional=config.risk.notional,
+    )
+
+
+def account_of(
+    config: RunConfig, panel: Panel, target: Targets, failed: tuple[str, ...], hooks: Hooks
+) -> tuple[Together | None, Shares | None]:
+    """The rules of the account as a whole, where there are any: of several symbols, or limits on one."""
+    rules, bars = config.portfolio, panel.bars
+    if len(bars.symbols) == 1 and not rules.limits.any:
+        return None, None
+    last = panel.last
+    last[[bars.symbols.index(s) for s in failed]] = -1
+    divided = shares(
+        rules.weighting,
+        bars,
+        target.decides,
+        last,
+        rules.correlation_window,
+        rules.correlation_minimum,
+        lambda done: hooks.progress(Stage.SIZING, done),
+    )
+    days = sessions.days(bars.time, bars.conventions)
+    return Together(rules, bars.symbols, divided.values, divided.row, last, days), divided
 
 
 def measure(bars: Bars, ledger: Ledger, trades: Trades) -> dict[str, Metric]:
@@ -201,23 +350,25 @@ def measure(bars: Bars, ledger: Ledger, trades: Trades) -> dict[str, Metric]:
         bars.close_time,
         ledger.equity,
         ledger.initial_capital,
-        periods_per_year(bars),
+        periods_per_year(bars.conventions),
     )
     bars_per_year = sessions.bars_per_year(bars.conventions)
     return core_metrics(daily, ledger, trades, int(bars.time[0]), bars.close_time, bars_per_year)
 
 
-def periods_per_year(bars: Bars) -> float:
+def periods_per_year(conventions: Conventions) -> float:
     """Daily returns in a year: the calendar's days, or the bars themselves where they are longer than a day."""
-    return min(sessions.annual_days(bars.conventions.calendar), sessions.bars_per_year(bars.conventions))
+    return min(sessions.annual_days(conventions.calendar), sessions.bars_per_year(conventions))
 
 
-def validate(config: RunConfig, bars: Bars, target: Targets, ledger: Ledger, hooks: Hooks) -> tuple[Report, ...]:
+def validate(
+    config: RunConfig, bars: Bars, target: Targets, ledger: Ledger, hooks: Hooks, together: Together | None
+) -> tuple[Report, ...]:
     """The validators the configuration asks for, in the order of its fields."""
     tests = config.validation
 
     def again(rules: Execution, costs: float) -> Ledger:
-        return simulate(bars, target, rules, config.initial_capital, costs=costs)
+        return simulate(bars, target, rules, config.initial_capital, costs=costs, together=together)
 
     reports = []
     if tests.permutation is not None:
@@ -240,80 +391,3 @@ def held_returns(bars: Bars, ledger: Ledger) -> tuple[Floats, Floats]:
     equity = ledger.cash + value
     weights: Floats = np.divide(value, equity, out=np.zeros(len(bars)), where=equity > 0.0)
     return weights, after / opens - 1.0
-
-
-def warn(
-    bars: Bars, ledger: Ledger, signal: Signals, price_jumps: int, *, leverage: bool
-) -> tuple[dict[str, str], ...]:
-    """What a reader must know before believing the numbers."""
-    found = []
-    if len(ledger.fills) == 0:
-        why = "the signal never changed" if len(ledger.orders) == 0 else "no order met a tradable bar in time"
-        if signal.warmup >= len(bars):
-            why = f"the strategy needs {signal.warmup} bars of warm-up and the period has {len(bars)}"
-        found.append({"code": "NO_FILLS", "message": f"nothing was traded: {why}"})
-    if ledger.ruined_bar >= 0:
-        found.append(
-            {"code": "RUIN", "message": f"equity was at or below zero at bar {ledger.ruined_bar}; all was closed"}
-        )
-    if not leverage and ledger.lowest_cash < -OVERDRAWN * ledger.initial_capital:
-        message = f"accruals and costs of closing took cash down to {ledger.lowest_cash:.2f}"
-        found.append({"code": "CASH_OVERDRAWN", "message": message})
-    if ledger.ambiguous:
-        message = f"stop and target lay inside {ledger.ambiguous} bars: see validation.ambiguity for what that is worth"
-        found.append({"code": "AMBIGUOUS_BARS", "message": message})
-    if price_jumps:
-        message = f"{price_jumps} closes are over 3 times or under a third of the one before: splits or bad rows?"
-        found.append({"code": "PRICE_JUMPS", "message": message})
-    days = (bars.close_time[-1] - bars.time[0]) / NANOSECONDS_PER_DAY
-    if days < sessions.DAYS_PER_YEAR:
-        found.append(
-            {"code": "SHORT_PERIOD", "message": f"{days:.1f} days are less than a year: annual figures say little"}
-        )
-    return tuple(found)
-
-
-def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
-    """What the numbers rest on, in sentences; only what is part of the run's identity."""
-    rules = config.execution
-    held = data.conventions
-    lines = [
-        f"feature_lag {rules.feature_lag}: a decision at bar t sees features of bar t-{rules.feature_lag}",
-        f"fill_lag {rules.fill_lag}: a decision at bar t fills at the {rules.fill_price} of bar t+{rules.fill_lag}"
-        " or later",
-        *_prices(rules),
-        f"a stamp names the {held.label} of a bar of {held.timeframe}; days follow the calendar {held.calendar}",
-        f"prices are adjusted for: {held.adjustment}",
-    ]
-    if config.timeframe is not None and config.timeframe != held.timeframe:
-        lines.append(describe(config.timeframe, held))
-    return tuple(lines)
-
-
-def _prices(rules: Execution) -> list[str]:
-    """What fills, exits and holding are assumed to cost."""
-    fee = rules.commission
-    parts = [f"{fee.bps:g} bps", *(f"{getattr(fee, n):g} {n}" for n in FIXED_FEES if getattr(fee, n))]
-    lines = [
-        f"slippage {rules.slippage.name} and {rules.slippage_bps:g} bps, commission {', '.join(parts)} on every fill",
-        f"shorts pay {rules.borrow_rate:g} a year and idle cash earns {rules.cash_rate:g} a year",
-    ]
-    if rules.fill_price == "close":
-        lines.append("OPTIMISTIC: fills at the close assume that the whole order trades at the bar's last price")
-    if rules.fill_price in ("mid", "typical", "vwap"):
-        lines.append(f"fills at the {rules.fill_price} assume trading spread over the bar")
-    if rules.exits:
-        lines.append(
-            "exits: a level beyond the open fills at the open, otherwise at the level; of stop and target in one bar"
-            f" {rules.bar_path}; a trailing level knows previous bars only"
-        )
-    if rules.allow_leverage:
-        lines.append("OPTIMISTIC: leverage is allowed and borrowed cash costs nothing")
-    return lines
-
-
-def partial_curve(bars: Bars, ledger: Ledger) -> dict[str, Any]:
-    """At most 100 evenly spaced points of the equity curve: ``[seconds since 1970, equity]``."""
-    at = np.unique(np.linspace(0, len(bars) - 1, min(CURVE_POINTS, len(bars))).astype(np.int64))
-    seconds = bars.close_time[at] // NANOSECONDS_PER_SECOND
-    return {"points": [[int(s), float(e)] for s, e in zip(seconds, ledger.equity[at], strict=True)]}

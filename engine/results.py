@@ -288,16 +288,34 @@ class Ledger:
     @cached_property
     def quantity(self) -> Floats:
         """(T, N) positions at each close."""
-        rows, assets = self.mark.shape
-        quantity: Floats = np.zeros((rows, assets))
-        for i in range(assets):
-            mine = np.flatnonzero(self.fills.asset == i)
-            bars = self.fills.bar[mine]
-            last = np.flatnonzero(np.diff(bars, append=len(quantity)))
-            if len(last):
-                held = self.fills.position[mine][last]
-                quantity[bars[last[0]] :, i] = np.repeat(held, np.diff(bars[last], append=len(quantity)))
-        return quantity
+        assets = self.mark.shape[1]
+        if assets == 1:
+            return self.quantity_of(0).reshape(-1, 1)
+        return np.column_stack([self.quantity_of(i) for i in range(assets)])
+
+    def quantity_of(self, i: int) -> Floats:
+        """(T,) position of one symbol at each close."""
+        return self._from_fills(i, self.fills.position[self.fills.asset == i])
+
+    def average_of(self, i: int) -> Floats:
+        """(T,) average price of the position of one symbol at each close; 0 where there is none."""
+        mine = np.flatnonzero(self.fills.asset == i)
+        prices, held, price = [], 0.0, 0.0
+        for after, paid in zip(self.fills.position[mine].tolist(), self.fills.price[mine].tolist(), strict=True):
+            if abs(after) > abs(held):
+                price = (price * abs(held) + paid * (abs(after) - abs(held))) / abs(after)
+            held = after
+            prices.append(price if after != 0.0 else 0.0)
+        return self._from_fills(i, np.array(prices))
+
+    def _from_fills(self, i: int, values: Floats) -> Floats:
+        """(T,) of a value that each fill of a symbol sets; 0 before the first."""
+        result: Floats = np.zeros(len(self.mark))
+        bars = self.fills.bar[self.fills.asset == i]
+        last = np.flatnonzero(np.diff(bars, append=len(result)))
+        if len(last):
+            result[bars[last[0]] :] = np.repeat(values[last], np.diff(bars[last], append=len(result)))
+        return result
 
     @property
     def values(self) -> Floats:

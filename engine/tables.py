@@ -6,6 +6,7 @@ bar's close time.
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import polars as pl
 
 from engine.data.bars import Bars
 from engine.metrics.drawdown import drawdowns
-from engine.results import Cause, Ledger, Leg, Metric, Moment, Outcome, Reason, Signals, Trades
+from engine.results import Cause, Ledger, Leg, Metric, Moment, Orders, Outcome, Reason, Signals, Trades
 from engine.types import Bools, Floats, Ints, Times
 
 STAMP = pl.Datetime("ns", "UTC")
@@ -25,18 +26,25 @@ def equity_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
     """One row a bar, at its close. Exposures are fractions of equity, null where equity is not above 0."""
     equity = ledger.equity
     from_start = ledger.path
-    values = ledger.values
+    # A symbol at a time: all of them at once would be as large as the market several times over.
+    net, gross, count = np.zeros(len(bars)), np.zeros(len(bars)), np.zeros(len(bars), dtype=np.int64)
+    for i in range(len(bars.symbols)):
+        held = ledger.quantity_of(i)
+        value = np.where(held != 0.0, held * ledger.mark[:, i], 0.0)
+        net += value
+        gross += np.abs(value)
+        count += held != 0.0
     return pl.DataFrame(
         {
             "timestamp": _times(bars.close_time),
             "equity": equity,
             "cash": ledger.cash,
-            "positions_value": values.sum(axis=1),
-            "gross_exposure": _ratio(np.abs(values).sum(axis=1), equity),
-            "net_exposure": _ratio(values.sum(axis=1), equity),
+            "positions_value": net,
+            "gross_exposure": _ratio(gross, equity),
+            "net_exposure": _ratio(net, equity),
             "drawdown": drawdowns(from_start)[1:],
             "returns": _ratio(np.diff(from_start), from_start[:-1]),
-            "n_positions": np.count_nonzero(ledger.quantity, axis=1),
+            "n_positions": count,
         }
     )
 
@@ -82,8 +90,8 @@ def trades_table(
             "mae": trades.mae,
             "mfe_pct": PERCENT * trades.mfe / notional,
             "mae_pct": PERCENT * trades.mae / notional,
-            "correlation_adjusted": np.zeros(count, dtype=np.bool_),
-            "correlation_partner": pl.Series(values=[None] * count, dtype=pl.String),
+            "correlation_adjusted": _of_orders(orders.factor, trades.entry_order, 1.0) != 1.0,
+            "correlation_partner": _symbols(bars, _of_orders(orders.partner, trades.entry_order, -1)),
             **_context(orders.decided_bar, trades, context),
         }
     )
@@ -123,8 +131,11 @@ def fills_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
     )
 
 
-def orders_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
-    """One row an order, by decision. ``reason`` says why it did not fill, ``scale_reason`` why it filled smaller."""
+def orders_table(bars: Bars, ledger: Ledger, *, together: bool = False) -> pl.DataFrame:
+    """One row an order, by decision. ``reason`` says why it did not fill, ``scale_reason`` why it filled smaller.
+
+    Orders of symbols that share an account (``together``) say with whom they moved, and what that made of their weight.
+    """
     orders = ledger.orders
     filled = orders.filled != 0.0
     reasons = {int(r): r.name for r in Reason if r is not Reason.NONE}
@@ -145,8 +156,22 @@ def orders_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
             "slippage": orders.slippage,
             "scale": orders.scale,
             "scale_reason": _names(orders.scale_reason, reasons),
+            **(_partners(bars, orders) if together else {}),
         }
     )
+
+
+def _partners(bars: Bars, orders: Orders) -> dict[str, pl.Series]:
+    return {
+        "correlation_partner": _symbols(bars, orders.partner),
+        "correlation": _floats(orders.rho, np.isfinite(orders.rho)),
+        "correlation_factor": pl.Series(values=orders.factor, dtype=pl.Float64),
+    }
+
+
+def _of_orders(values: npt.NDArray[Any], order: Ints, none: float) -> npt.NDArray[Any]:
+    """Values of orders, by number; ``none`` where there are no orders at all."""
+    return values[order] if len(values) else np.full(len(order), none)
 
 
 def main_metrics(metrics: dict[str, Metric]) -> dict[str, float | None]:

@@ -57,7 +57,7 @@ def compare(kept: Path, again: Path) -> tuple[Verdict, Difference | None]:
     same_runtime = _runtime(kept) == _runtime(again)
     tolerance = 0.0 if same_runtime else TOLERANCE
     for name in sorted(listed | digests.keys()):
-        for difference in _differences(kept / name, again / name, tolerance):
+        for difference in _differences(name, kept / name, again / name, tolerance):
             return "different", difference
         if same_runtime and file_digest(kept / name) != digests[name]:
             return "different", Difference(name, None, None, file_digest(kept / name), digests[name])
@@ -78,30 +78,36 @@ def _load(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-def _differences(old: Path, new: Path, tolerance: float) -> Iterator[Difference]:
+def _differences(name: str, old: Path, new: Path, tolerance: float) -> Iterator[Difference]:
     if not old.is_file() or not new.is_file():
-        yield Difference(old.name, None, None, _present(old), _present(new))
+        yield Difference(name, None, None, _present(old), _present(new))
         return
     try:
         if old.suffix == ".parquet":
-            yield from _table(old, new, tolerance)
+            yield from _table(name, old, new, tolerance)
+        elif old.suffix == ".jsonl":
+            yield from _values(name, "", _lines(old), _lines(new), tolerance)
         else:
-            yield from _values(old.name, "", _load(old), _load(new), tolerance)
+            yield from _values(name, "", _load(old), _load(new), tolerance)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):  # damaged: name both digests
-        yield Difference(old.name, None, None, file_digest(old), file_digest(new))
+        yield Difference(name, None, None, file_digest(old), file_digest(new))
+
+
+def _lines(path: Path) -> Any:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def _present(path: Path) -> str:
     return "present" if path.is_file() else "missing"
 
 
-def _table(old: Path, new: Path, tolerance: float) -> Iterator[Difference]:
+def _table(name: str, old: Path, new: Path, tolerance: float) -> Iterator[Difference]:
     left, right = pl.read_parquet(old), pl.read_parquet(new)
     if left.schema != right.schema:
-        yield Difference(old.name, None, None, str(left.schema), str(right.schema))
+        yield Difference(name, None, None, str(left.schema), str(right.schema))
         return
     if left.height != right.height:
-        yield Difference(old.name, min(left.height, right.height), None, left.height, right.height)
+        yield Difference(name, min(left.height, right.height), None, left.height, right.height)
         return
     found = []
     for column in left.columns:
@@ -114,7 +120,7 @@ def _table(old: Path, new: Path, tolerance: float) -> Iterator[Difference]:
             found.append((int(rows[0]), column))
     if found:
         row, column = min(found, key=lambda place: place[0])
-        yield Difference(old.name, row, column, _text(left[column][row]), _text(right[column][row]))
+        yield Difference(name, row, column, _text(left[column][row]), _text(right[column][row]))
 
 
 def _close(a: pl.Series, b: pl.Series, tolerance: float) -> pl.Series:

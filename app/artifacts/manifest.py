@@ -6,11 +6,12 @@ does, and is therefore outside the manifest.
 
 import io
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 
@@ -21,12 +22,17 @@ from engine.config import SCHEMA, SEMANTICS
 JSON = "application/json"
 PARQUET = "application/vnd.apache.parquet"
 TEXT = "text/plain"
+JSON_LINES = "application/jsonl"
 
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 BENCHMARK = "benchmark.json"
 OUTSIDE = {MANIFEST: JSON, CHECKSUMS: TEXT, BENCHMARK: JSON}
 """Media types of the files of a run that its manifest does not list."""
+
+LARGE = 1_000_000
+MOST_MEMORY, FEWEST_BARS = 3.0, 250_000.0
+"""What a run should keep to: peak memory over raw bytes, the libraries' own included, and bars of symbols a second."""
 
 LIBRARIES = ("numpy", "numba", "llvmlite", "polars", "pandas", "tplusone")
 
@@ -44,18 +50,7 @@ class File:
 def write(result: Result, directory: Path) -> dict[str, Any]:
     """Write every file of a run, the manifest and the checksums last. Returns the manifest."""
     directory.mkdir(parents=True)
-    contents = {
-        "config.json": (canonical_bytes(result.config.plain()), JSON),
-        "data_report.json": (_json(result.data_report), JSON),
-        "metrics.json": (_json({n: m.as_dict() for n, m in result.metrics.items()}), JSON),
-        "summary.json": (_json(result.summary()), JSON),
-        "validation.json": (_json({r.name: r.as_dict() for r in result.validation}), JSON),
-    }
-    contents |= {f"{name}.parquet": (_parquet(frame), PARQUET) for name, frame in result.tables.items()}
-    files = []
-    for name, (data, media_type) in sorted(contents.items()):
-        (directory / name).write_bytes(data)
-        files.append(File(name, sha256_hex(data), len(data), media_type))
+    files = sorted(_write(result, directory, ""), key=lambda file: file.name)
     manifest = _manifest(result, files)
     (directory / MANIFEST).write_bytes(canonical_bytes(manifest))
     sums = "".join(f"{file.sha256}  {file.name}\n" for file in files)
@@ -63,19 +58,59 @@ def write(result: Result, directory: Path) -> dict[str, Any]:
     return manifest
 
 
+def _write(result: Result, directory: Path, folder: str) -> Iterator[File]:
+    """Write the files of a run, and under each symbol's name those of its own account."""
+    for name, (data, media_type) in _contents(result):
+        path = directory / folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        yield File(f"{folder}{name}", sha256_hex(data), len(data), media_type)
+    for symbol, part in result.parts.items():
+        yield from _write(part, directory, f"{quote(symbol, safe='')}/")
+
+
+def _contents(result: Result) -> Iterator[tuple[str, tuple[bytes, str]]]:
+    yield "config.json", (canonical_bytes(result.config.plain()), JSON)
+    yield "data_report.json", (_json(result.data_report), JSON)
+    yield "metrics.json", (_json({n: m.as_dict() for n, m in result.metrics.items()}), JSON)
+    yield "summary.json", (_json(result.summary()), JSON)
+    yield "validation.json", (_json({r.name: r.as_dict() for r in result.validation}), JSON)
+    for name, frame in result.tables.items():
+        yield f"{name}.parquet", (_parquet(frame), PARQUET)
+    if result.is_portfolio:
+        lines = b"".join(_json(line) + b"\n" for line in result.snapshots())
+        yield "snapshots.jsonl", (lines, JSON_LINES)
+
+
 def write_benchmark(directory: Path, seconds: Mapping[str, float], result: Result, peak_bytes: int | None) -> None:
     """What the run cost, by stage, and the runtime it was made on."""
     raw = sum(getattr(result.bars, c).nbytes for c in ("time", "open", "high", "low", "close", "volume"))
+    ratio = None if peak_bytes is None else peak_bytes / raw
+    bars = result.bars.close.size
+    speed = bars / max(sum(seconds.values()), 1e-9)
     value = {
         "seconds": seconds,
         "rows": len(result.bars),
+        "symbols": len(result.bars.symbols),
         "trades": len(result.trades),
         "peak_memory_bytes": peak_bytes,
         "raw_bytes": raw,
-        "peak_memory_ratio": None if peak_bytes is None else peak_bytes / raw,
+        "peak_memory_ratio": ratio,
+        "bars_per_second": speed,
+        "criteria": {
+            # Below a million bars what the libraries take is most of the memory, and says nothing of the run.
+            "peak_memory_ratio": _criterion(ratio if bars >= LARGE else None, MOST_MEMORY, at_most=True),
+            "bars_per_second": _criterion(speed if bars >= LARGE else None, FEWEST_BARS, at_most=False),
+        },
         "runtime": runtime(),
     }
     (directory / BENCHMARK).write_bytes(_json(value))
+
+
+def _criterion(value: float | None, limit: float, *, at_most: bool) -> dict[str, Any]:
+    """A figure against its limit; ``passed`` is null where it was not measured or says nothing."""
+    passed = None if value is None else (value <= limit if at_most else value >= limit)
+    return {"limit": limit, "passed": passed}
 
 
 def manifest_hash(manifest: Mapping[str, Any]) -> str:

@@ -156,11 +156,10 @@ class DatasetService:
 
     def _period_of(self, name: str, digest: str, window: Window) -> Period:
         data = self._open(name, digest, window.symbols)
-        made = {s: window.bars(series, data.conventions) for s, series in data.series.items()}
-        first = next(iter(made.values()))
+        made = window.bars(data.series, data.conventions)
         return Period(
             digests={s: bars.digest() for s, bars in made.items()},
             rows=sum(len(bars.series) for bars in made.values()),
-            start_ns=int(first.series.time[0]),
-            end_ns=int(first.series.closes(first.conventions.bar_ns)[-1]),
+            start_ns=min(int(bars.series.time[0]) for bars in made.values()),
+            end_ns=max(int(bars.series.closes(bars.conventions.bar_ns)[-1]) for bars in made.values()),
         )

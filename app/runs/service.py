@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, RowMapping
 
@@ -161,7 +162,12 @@ class RunService:
         """One file of a completed run. Raises ``NotFoundError`` for a name its manifest does not have. Blocks."""
         with self._database.read() as connection:
             repository.require_completed(connection, name)
-            listed = repository.files_of(connection, name).get(file)
+            files = repository.files_of(connection, name)
+        listed = files.get(file)
+        if listed is None and "/" in file:  # a symbol's folder is percent-encoded, and so is a path on its way here
+            folder, _, leaf = file.rpartition("/")
+            file = f"{quote(folder, safe='')}/{leaf}"
+            listed = files.get(file)
         path = self._store.directory(name) / file
         if (listed is None and file not in OUTSIDE) or not path.is_file():
             raise NotFoundError(f"the run has no artifact '{file}'; its manifest lists what there is")

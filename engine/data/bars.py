@@ -105,10 +105,13 @@ class Series:
         extra = {name: values[first:last] for name, values in self.extra.items()}
         return Series(self.time[first:last], *rows, has_volume=self.has_volume, close_time=closes, extra=extra)
 
-    def take(self, index: Ints) -> "Series":
-        """The rows of an index, copied; whether there is volume is decided anew."""
+    def take(self, index: Ints, *, whole: bool = False) -> "Series":
+        """The rows of an index, copied. Whether there is volume is decided anew, unless they stand for all."""
         rows = (getattr(self, c)[index] for c in COLUMNS)
-        return Series(self.time[index], *rows, extra={name: values[index] for name, values in self.extra.items()})
+        closes = None if self.close_time is None else self.close_time[index]
+        extra = {name: values[index] for name, values in self.extra.items()}
+        volume = self.has_volume if whole else None
+        return Series(self.time[index], *rows, has_volume=volume, close_time=closes, extra=extra)
 
     def closes(self, bar_ns: int) -> Times:
         """(T,) ns when each bar closes."""

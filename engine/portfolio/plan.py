@@ -4,8 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, WrapSerializer, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    WrapSerializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from engine.portfolio.weighting import weightings
 from engine.portfolio.weighting_rules import Equal
@@ -27,6 +35,14 @@ def _short(value: Any, handler: SerializerFunctionWrapHandler) -> Any:
     full = handler(value)
     plain = value.model_fields_set <= {"name"} or value.params == type(value).model_fields["params"].default
     return full["name"] if plain else full
+
+
+class _NameOrMore:
+    """A weighting in JSON: a name, or an object."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        names = [name for name in weightings.members() if name != "custom"]
+        return {"anyOf": [{"type": "string", "enum": sorted(names)}, handler(schema)]}
 
 
 class SymbolLimits(Frozen):
@@ -78,6 +94,7 @@ class Portfolio(Frozen):
         weightings.union(),  # type: ignore[valid-type]
         BeforeValidator(_named),
         WrapSerializer(_short),
+        _NameOrMore(),
         Field(description="how equity is divided; a name, or a name with parameters"),
     ] = Equal()
     correlation_threshold: Annotated[Threshold, Field(description="above it two symbols are redundant")] = 0.8
@@ -96,6 +113,9 @@ class Portfolio(Frozen):
         Literal["intersection", "union"], Field(description="bars all symbols have, or bars any symbol has")
     ] = "intersection"
     limits: Limits = Limits()
+    parameters: Annotated[
+        Mapping[str, Mapping[str, Any]], Field(description="strategy parameters of single symbols, by symbol")
+    ] = Field(default_factory=dict)
     snapshot_interval: Annotated[WholeNumber, Field(ge=1, le=1_000_000, description="bars between snapshots")] = 50
 
     @model_validator(mode="after")

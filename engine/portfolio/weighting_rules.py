@@ -184,3 +184,6 @@ class Custom(Weighting):
         if not raw.any():
             return Weights(raw, reason="every active symbol has weight 0")
         return Weights(normalised(raw))
+
+
+weightings.load_entry_points()

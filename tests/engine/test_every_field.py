@@ -10,7 +10,7 @@ import engine
 from engine.config import RunConfig, parse_config
 from engine.data.bars import Series
 from engine.errors import ConfigError
-from engine.pipeline import Result
+from engine.outcome import Result
 from tests.engine.test_pipeline import dataset, lively
 
 
@@ -23,7 +23,7 @@ def scored(seed: int) -> Series:
     return Series(market.time, *rows, extra=extra)
 
 
-DATA = dataset(A=scored(1), B=scored(2))
+DATA = dataset(A=scored(1), B=scored(2).slice(3, 10**9))
 BASE: dict[str, Any] = {
     "dataset": "made",
     "symbols": ["A"],
@@ -56,6 +56,18 @@ def slippage(name: str, **params: Any) -> dict[str, Any]:
 SCORES = strategy("signal", column="score", long_above=0.5, short_below=-0.5)
 REVERSED = strategy("signal", column="score", long_below=-0.5, short_above=0.5)
 VOLATILITY = risk("volatility_target", target_vol=0.5, lookback=5)
+
+
+def several(*, redundant: bool = True, **rules: Any) -> dict[str, Any]:
+    """Both symbols on one account; every correlation above zero counts unless told otherwise."""
+    close = {"correlation_threshold": 0.0, "correlation_window": 20, "correlation_minimum": 5} if redundant else {}
+    return {"symbols": ["A", "B"], "portfolio": close | {"snapshot_interval": 7} | rules}
+
+
+def limits(**rules: Any) -> dict[str, Any]:
+    return several(limits=rules)
+
+
 KELLY = risk("kelly_fraction", win_prob=0.6, reward_risk=1.0)
 
 CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
@@ -125,6 +137,28 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "/execution/bar_path": (execution(stop_loss=0.001, take_profit=0.001), "target_first"),
     "/execution/end_policy": ({}, "close"),
     "/execution/per_symbol": ({}, {"A": {"slippage_bps": 7.0}}),
+    "/portfolio/mode": ({"symbols": ["A", "B"]}, "independent"),
+    "/portfolio/weighting": (several(), "inverse_volatility"),
+    "/portfolio/weighting/params/shrinkage": (
+        several(weighting={"name": "min_variance", "params": {"shrinkage": "constant_correlation"}}),
+        {"name": "min_variance", "params": {"shrinkage": "identity"}},
+    ),
+    "/portfolio/correlation_threshold": (several(), 0.9),
+    "/portfolio/correlation_overrides": (several(), {"A:B": 0.9}),
+    "/portfolio/correlation_window": (several(), 10),
+    "/portfolio/correlation_minimum": (several(), 15),
+    "/portfolio/redundancy": (several(), "filter"),
+    "/portfolio/redistribute": (several(redundancy="filter"), True),
+    "/portfolio/align": (several(), "union"),
+    "/portfolio/limits/max_gross_exposure": (several(), 0.4),
+    "/portfolio/limits/max_net_exposure": (several(), 0.1),
+    "/portfolio/limits/max_symbol_weight": (several(), 0.1),
+    "/portfolio/limits/max_positions": (several(), 1),
+    "/portfolio/limits/max_symbol_daily_loss": (several(), 0.001),
+    "/portfolio/limits/max_drawdown": (several(), 0.01),
+    "/portfolio/limits/per_symbol": (several(), {"A": {"max_symbol_weight": 0.1}}),
+    "/portfolio/parameters": (several(), {"B": {"fast": 4}}),
+    "/portfolio/snapshot_interval": (several(), 9),
     "/initial_capital": ({}, 1000.0),
     "/validation/permutation/n": ({}, 30),
     "/validation/cost_sensitivity/multipliers": ({}, [0.0, 2.0]),
@@ -158,10 +192,16 @@ def all_leaves() -> dict[str, list[Any]]:
 
 def all_names() -> set[str]:
     """Every leaf; for a union its block in place of the name, and maps by their own field."""
-    return {name.removesuffix("/name") if name in UNIONS else name for name in all_leaves()} | {"/execution/per_symbol"}
+    return {name.removesuffix("/name") if name in UNIONS else name for name in all_leaves()} | MAPS
 
 
-UNIONS = {"/strategy/name", "/risk/name", "/execution/slippage/name"}
+UNIONS = {"/strategy/name", "/risk/name", "/execution/slippage/name", "/portfolio/weighting/name"}
+MAPS = {
+    "/execution/per_symbol",
+    "/portfolio/correlation_overrides",
+    "/portfolio/limits/per_symbol",
+    "/portfolio/parameters",
+}
 
 
 def base_of(pointer: str) -> dict[str, Any]:
@@ -172,7 +212,7 @@ def base_of(pointer: str) -> dict[str, Any]:
 def changed(pointer: str, value: Any) -> dict[str, Any]:
     """The base with one field replaced."""
     values = copy.deepcopy(base_of(pointer))
-    *steps, last = pointer.split("/")[1:]
+    *steps, last = pointer.removesuffix("/params/shrinkage").split("/")[1:]
     inner = values
     for step in steps:
         inner = inner[step]
@@ -186,6 +226,7 @@ def shown(result: Result) -> dict[str, Any]:
     return {
         "tables": [t.rows() for t in result.tables.values()],
         "signals": result.signals.values.tolist(),
+        "snapshots": result.snapshots(),
         "validation": [
             {k: r[k] for k in ("p_value", "percentiles", "replicates", "details", "reason")} for r in reports
         ],

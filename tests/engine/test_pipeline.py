@@ -12,7 +12,7 @@ from engine.data.bars import Conventions, Dataset, Series
 from engine.data.synthetic import market as synthetic
 from engine.errors import CancelledError, ConfigError, DataError
 from engine.hooks import NoHooks, Recorder, Stage
-from engine.pipeline import Result
+from engine.outcome import Result
 from engine.types import Floats
 
 HOUR = 3_600 * 10**9

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from engine.data.bars import Series
-from engine.pipeline import Result
+from engine.outcome import Result
 from engine.tables import STAMP
 from tests.engine.test_pipeline import FREE, HOLD, HOUR, START, backtest, gappy, ruin, series
 

@@ -24,7 +24,7 @@ from engine.data.bars import Bars
 from engine.execution import Execution, simulate
 from engine.features import FeatureMatrix, base
 from engine.features.indicators import SimpleMovingAverage
-from engine.pipeline import Result
+from engine.outcome import Result
 from engine.portfolio.sizing import FixedFraction
 from engine.results import Ledger, Targets
 from engine.strategies import strategies
@@ -204,7 +204,7 @@ def test_a_missing_feature_lag_is_found(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_fill_on_its_own_bar_is_found(monkeypatch: pytest.MonkeyPatch, feature_lag: int) -> None:
     """Each decision handed to the ledger one bar early fills at the open of the bar at whose close it was made."""
 
-    def own_bar(bars: Bars, targets: Targets, rules: Execution, initial_capital: float) -> Ledger:
+    def own_bar(bars: Bars, targets: Targets, rules: Execution, initial_capital: float, **_: Any) -> Ledger:
         weights, signals = np.roll(targets.weights, -1, axis=0), np.roll(targets.signals, -1, axis=0)
         early = Targets(weights, np.roll(targets.decides, -1, axis=0), signals)
         early.decides[-1] = False
@@ -220,7 +220,7 @@ def test_a_fill_on_its_own_bar_is_found(monkeypatch: pytest.MonkeyPatch, feature
 def test_a_fill_at_the_close_of_its_bar_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """T4: the close of the fill bar must not change the fill."""
 
-    def at_close(bars: Bars, targets: Targets, rules: Execution, initial_capital: float) -> Ledger:
+    def at_close(bars: Bars, targets: Targets, rules: Execution, initial_capital: float, **_: Any) -> Ledger:
         return simulate(replace(bars, open=bars.close), targets, rules, initial_capital)
 
     monkeypatch.setattr("engine.pipeline.simulate", at_close)
@@ -228,7 +228,7 @@ def test_a_fill_at_the_close_of_its_bar_is_found(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_size_from_the_close_of_the_fill_bar_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def sized_late(bars: Bars, targets: Targets, rules: Execution, initial_capital: float) -> Ledger:
+    def sized_late(bars: Bars, targets: Targets, rules: Execution, initial_capital: float, **_: Any) -> Ledger:
         ahead = np.concatenate((bars.close[1:], bars.close[-1:]))
         return simulate(bars, replace(targets, weights=targets.weights * bars.close / ahead), rules, initial_capital)
 

@@ -7,7 +7,7 @@ import pytest
 import engine
 from engine.errors import ConfigError
 from engine.hooks import Recorder
-from engine.pipeline import Result
+from engine.outcome import Result
 from engine.validation.base import Report
 from tests.engine.test_pipeline import config, dataset, lively, series
 

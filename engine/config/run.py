@@ -1,86 +1,45 @@
 """RunConfig: everything that decides a result, frozen, with its identity (semantics section 9)."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from engine.canonical import canonical_bytes, sha256_hex
-from engine.data.bars import COLUMNS, SYMBOL_PATTERN, TIMEFRAME_PATTERN, Conventions, Dataset, Series
-from engine.data.resample import Resampled, check_timeframe, resample
+from engine.config.effects import without_effect
+from engine.config.instants import Instant
+from engine.config.problems import field_errors
+from engine.config.window import Window
+from engine.data.bars import COLUMNS, SYMBOL_PATTERN, TIMEFRAME_PATTERN, Dataset, Series
+from engine.data.resample import check_timeframe
 from engine.errors import ConfigError, FieldError, UnknownNameError, nearest
 from engine.execution import Execution
 from engine.features.base import Column, Feature
 from engine.features.plugins import indicators
-from engine.portfolio import sizings
+from engine.portfolio import Portfolio, sizings
 from engine.portfolio.sizing import FixedFraction
 from engine.registry import Frozen, Real, WholeNumber, sequence
-from engine.strategies import strategies
+from engine.strategies import Strategy, strategies
 from engine.validation.costs import Ambiguity, BreakEven, CostSensitivity
 from engine.validation.permutation import Permutation
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when the form of a configuration changes."""
 
 SEMANTICS = 2
 """Raised only when results can change; the golden tests guard it."""
 
 RUN_ID_DIGITS = 32
-EARLIEST, LATEST = -(2**63), 2**63 - 1
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-
-
-# Without an offset the text passes here, for an error of its own. More digits would be cut off without a word.
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
-
-
-def _instant(value: Any) -> Any:
-    """RFC 3339 text with an offset, or an aware datetime; anything else is refused."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value if _RFC_3339.fullmatch(value) else "")
-        except ValueError:
-            raise PydanticCustomError(
-                "invalid_time", "not an RFC 3339 time such as 2019-01-01T00:00:00Z, to the microsecond"
-            ) from None
-    if not isinstance(value, datetime):
-        raise PydanticCustomError(
-            "invalid_time", "a time is RFC 3339 text with an offset, such as 2019-01-01T00:00:00Z"
-        )
-    if value.tzinfo is None:
-        raise PydanticCustomError("missing_offset", "a time needs an offset: append Z for UTC")
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise PydanticCustomError("invalid_time", "a time lies in the years 1 to 9999 UTC") from None
-
-
-def instant_text(value: datetime) -> str:
-    """RFC 3339 in UTC with Z; fractions of a second only where there are any."""
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-Instant = Annotated[
-    datetime,
-    BeforeValidator(_instant),
-    PlainSerializer(instant_text, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-
+MOST_SYMBOLS = 1000
 
 Symbol = Annotated[str, StringConstraints(pattern=f"^{SYMBOL_PATTERN}$")]
 
@@ -96,37 +55,6 @@ class Validation(Frozen):
     ambiguity: Annotated[
         Ambiguity | None, Field(description="the result under either path inside bars that hold stop and target")
     ] = None
-
-
-@dataclass(frozen=True)
-class Window:
-    """Which bars of which symbols a run uses.
-
-    Of the rows in [start, end) one of the slices of size ``fraction``, and of those bars of ``timeframe``; None is
-    the rows' own.
-    """
-
-    symbols: tuple[str, ...]
-    start: datetime | None
-    end: datetime | None
-    fraction: float
-    portion: int
-    timeframe: str | None = None
-
-    def bars(self, series: Series, conventions: Conventions) -> Resampled:
-        """The bars of one symbol. Raises ``ConfigError`` when none are left."""
-        return resample(self.rows(series), conventions, self.timeframe or conventions.timeframe)
-
-    def rows(self, series: Series) -> Series:
-        """The rows of one symbol. Raises ``ConfigError`` when none are left."""
-        rows = series.between(_nanoseconds(self.start), _nanoseconds(self.end))
-        size = int(len(rows) * self.fraction + 1e-9)
-        rows = rows.slice((self.portion - 1) * size, self.portion * size)
-        if len(rows) == 0:
-            span = f"{_stamp(series.time[0])} to {_stamp(series.time[-1])}"
-            pointer = "/fraction" if size == 0 and self.fraction < 1.0 else "/start"
-            raise ConfigError([FieldError(pointer, "empty_period", f"no bar is left; bars open from {span}")])
-        return rows
 
 
 class IndicatorUse(Frozen):
@@ -173,7 +101,7 @@ class RunConfig(Frozen):
     symbols: Annotated[
         tuple[Symbol, ...],
         BeforeValidator(sequence),
-        Field(min_length=1, max_length=1, description="the symbol to trade; one a run"),
+        Field(min_length=1, max_length=MOST_SYMBOLS, description="the symbols to trade"),
     ]
     timeframe: Annotated[
         str | None, Field(pattern=TIMEFRAME_PATTERN, description="bar length; null is the dataset's own")
@@ -190,6 +118,7 @@ class RunConfig(Frozen):
     strategy: strategies.union()  # type: ignore[valid-type]
     risk: sizings.union() = FixedFraction()  # type: ignore[valid-type]
     execution: Execution = Execution()
+    portfolio: Portfolio = Portfolio()
     initial_capital: Annotated[Real, Field(ge=1e-6, le=1e15, description="currency")] = 100_000.0
     validation: Validation = Validation()
     seed: Annotated[WholeNumber, Field(ge=0, le=2**53 - 1, description="root of every random stream")] = 42
@@ -230,6 +159,14 @@ class RunConfig(Frozen):
                 "per_symbol names a symbol that is not in symbols",
                 {"field": f"execution/per_symbol/{strangers[0]}"},
             )
+        if len(set(self.symbols)) < len(self.symbols):
+            raise PydanticCustomError("duplicate_symbol", "a symbol is named twice", {"field": "symbols"})
+        for field, message in without_effect(self.portfolio, self.symbols):
+            raise PydanticCustomError(
+                "without_effect", "{message}", {"message": message, "field": f"portfolio/{field}"}
+            )
+        for symbol in self.portfolio.parameters:
+            self._check_parameters(symbol)
         if not self.execution.allow_short and not self.strategy.goes_short:
             raise PydanticCustomError(
                 "without_effect",
@@ -238,21 +175,41 @@ class RunConfig(Frozen):
             )
         return self
 
+    def _check_parameters(self, symbol: str) -> None:
+        try:
+            self.strategy_of(symbol)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = "/".join(map(str, ("portfolio", "parameters", symbol, *first["loc"][1:])))
+            raise PydanticCustomError(
+                "invalid_parameter", "{message}", {"message": first["msg"], "field": field}
+            ) from None
+
+    def strategy_of(self, symbol: str) -> Strategy:
+        """The strategy with the parameters of one symbol."""
+        own = self.portfolio.parameters.get(symbol)
+        if own is None:
+            strategy: Strategy = self.strategy
+            return strategy
+        values = self.strategy.model_dump(mode="json")
+        made: Strategy = type(self.strategy).model_validate(values | {"params": values["params"] | dict(own)})
+        return made
+
     def context(self) -> dict[str, Feature]:
         """The configured indicators by name."""
         return {name: feature for use in self.indicators for name, feature in use.features().items()}
 
-    def features(self) -> dict[str, Feature]:
-        """What the strategy looks at; a column that is the name of an indicator is that indicator."""
+    def features(self, symbol: str) -> dict[str, Feature]:
+        """What the strategy of a symbol looks at; a column that is the name of an indicator is that indicator."""
         context = self.context()
         return {
             name: context.get(feature.name, feature) if isinstance(feature, Column) else feature
-            for name, feature in self.strategy.features().items()
+            for name, feature in self.strategy_of(symbol).features().items()
         }
 
-    def _features_by_pointer(self) -> list[tuple[str, Feature]]:
-        """Every feature of the run, and the field it comes from."""
-        own = [("/strategy/params/column", feature) for feature in self.features().values()]
+    def _features_by_pointer(self, symbol: str) -> list[tuple[str, Feature]]:
+        """Every feature of the run for a symbol, and the field it comes from."""
+        own = [("/strategy/params/column", feature) for feature in self.features(symbol).values()]
         for k, use in enumerate(self.indicators):
             own += [(f"/indicators/{k}/params/column", feature) for feature in use.features().values()]
         return own
@@ -262,39 +219,58 @@ class RunConfig(Frozen):
         return self.model_dump(mode="json")
 
     def resolve(self, dataset: Dataset) -> "RunConfig":
-        """Fill in what the dataset decides. Raises ``ConfigError`` where they disagree."""
+        """Fill in what the dataset decides; symbols in the order of names. Raises ``ConfigError`` where they disagree.
+
+        Where accounts are independent, symbols that cannot be run are left to :meth:`unusable`, unless none can.
+        """
         own = dataset.conventions
         timeframe = own.timeframe if self.timeframe is None else check_timeframe(self.timeframe, own)
-        self._check_columns(dataset)
-        return self.model_copy(update={"timeframe": timeframe})
-
-    def _check_columns(self, dataset: Dataset) -> None:
-        """Refuse what needs a column the dataset has not. Raises ``ConfigError`` with every such field."""
-        wrong = []
-        for symbol, series in zip(self.symbols, dataset.select(self.symbols), strict=True):
-            if self.execution.fill_price == "vwap" and "vwap" not in series.extra:
-                message = f"{symbol} has no column vwap; choose open, mid, typical or close"
-                wrong.append(FieldError("/execution/fill_price", "missing_column", message))
-            known = [*COLUMNS, *series.extra]
-            for pointer, feature in self._features_by_pointer():
-                for column in sorted(set(feature.columns) - set(known)):
-                    message = f"{symbol} has no column '{column}'.{nearest(column, known)}"
-                    wrong.append(FieldError(pointer, "missing_column", message, tuple(known)))
-            costs = self.execution.costs(symbol)
-            for field, needs in (
-                ("slippage", costs.slippage.needs_volume),
-                ("max_participation", costs.max_participation is not None),
-            ):
-                if needs and not series.has_volume:
-                    message = f"{symbol} has no volume, which this needs"
-                    wrong.append(FieldError(f"/execution/{field}", "missing_volume", message))
-        if wrong:
-            raise ConfigError(wrong)
+        wrong = self.unusable(dataset)
+        if wrong and not (self.lenient and len(wrong) < len(self.symbols)):
+            raise ConfigError([error for errors in wrong.values() for error in errors])
+        return self.model_copy(update={"timeframe": timeframe, "symbols": tuple(sorted(self.symbols))})
 
     @property
-    def window(self) -> "Window":
+    def lenient(self) -> bool:
+        """Whether a symbol that cannot be run is skipped, and the others go on."""
+        return self.portfolio.mode == "independent"
+
+    def unusable(self, dataset: Dataset) -> dict[str, list[FieldError]]:
+        """What symbols lack in a dataset, for those that lack something."""
+        found = {
+            symbol: self._lacking(symbol, series)
+            for symbol, series in zip(self.symbols, dataset.select(self.symbols), strict=True)
+        }
+        return {symbol: errors for symbol, errors in found.items() if errors}
+
+    def _lacking(self, symbol: str, series: Series) -> list[FieldError]:
+        """The columns that the configuration needs and a symbol has not."""
+        wrong = []
+        if self.execution.fill_price == "vwap" and "vwap" not in series.extra:
+            message = f"{symbol} has no column vwap; choose open, mid, typical or close"
+            wrong.append(FieldError("/execution/fill_price", "missing_column", message))
+        known = [*COLUMNS, *series.extra]
+        for pointer, feature in self._features_by_pointer(symbol):
+            for column in sorted(set(feature.columns) - set(known)):
+                message = f"{symbol} has no column '{column}'.{nearest(column, known)}"
+                wrong.append(FieldError(pointer, "missing_column", message, tuple(known)))
+        costs = self.execution.costs(symbol)
+        for field, needs in (
+            ("slippage", costs.slippage.needs_volume),
+            ("max_participation", costs.max_participation is not None),
+        ):
+            if needs and not series.has_volume:
+                message = f"{symbol} has no volume, which this needs"
+                wrong.append(FieldError(f"/execution/{field}", "missing_volume", message))
+        return wrong
+
+    @property
+    def window(self) -> Window:
         """Which bars of its symbols a run uses."""
-        return Window(self.symbols, self.start, self.end, self.fraction, self.portion, self.timeframe)
+        common = self.portfolio.mode == "portfolio" and self.portfolio.align == "intersection"
+        return Window(
+            self.symbols, self.start, self.end, self.fraction, self.portion, self.timeframe, common, self.lenient
+        )
 
     def identity(self, digests: Mapping[str, str]) -> str:
         """SHA-256 of the run: schema, semantics, the rows' digest by symbol, and the resolved configuration."""
@@ -315,77 +291,9 @@ def run_id(identity: str) -> str:
     return identity[:RUN_ID_DIGITS]
 
 
-def _nanoseconds(value: datetime | None) -> int | None:
-    if value is None:
-        return None
-    whole = value.replace(microsecond=0)
-    nanoseconds = int(whole.timestamp()) * 10**9 + value.microsecond * 1000
-    return max(EARLIEST, min(nanoseconds, LATEST))  # no bar lies beyond what 64 bits can say
-
-
-def _stamp(nanoseconds: int) -> str:
-    return instant_text(datetime.fromtimestamp(int(nanoseconds) / 1e9, UTC))
-
-
 def parse_config(value: Any) -> RunConfig:
     """A configuration from plain values. Raises ``ConfigError`` with one entry per field."""
     try:
         return RunConfig.model_validate(value)
     except ValidationError as error:
         raise ConfigError(field_errors(error.errors(include_url=False), RunConfig)) from None
-
-
-def field_errors(errors: list[ErrorDetails], model: type[Frozen]) -> list[FieldError]:
-    """The errors of pydantic in our form: JSON pointer, stable code, message, allowed values; never the input."""
-    return [_field_error(error, model) for error in errors]
-
-
-def _field_error(error: ErrorDetails, model: type[Frozen]) -> FieldError:
-    context: dict[str, Any] = error.get("ctx", {})
-    path, known = _walk(model, error["loc"])
-    path += str(context["field"]).split("/") if "field" in context else []
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-    if error["type"] == "extra_forbidden":
-        message = f"there is no field '{path[-1]}'.{nearest(path[-1], known)}"
-        return FieldError(pointer, "unknown_field", message, tuple(known))
-    if error["type"] == "union_tag_invalid":
-        names = _quoted(context["expected_tags"])
-        tag = str(context["tag"])
-        return FieldError(f"{pointer}/name", "unknown_name", f"unknown name.{nearest(tag, names)}", names)
-    if error["type"] == "union_tag_not_found":
-        return FieldError(f"{pointer}/name", "missing", "a name is required", ())
-    allowed = _quoted(context["expected"]) if error["type"] == "literal_error" else ()
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return FieldError(pointer, error["type"], message, allowed)
-
-
-def _quoted(names: Any) -> tuple[str, ...]:
-    return tuple(re.findall(r"'([^']*)'", str(names)))
-
-
-def _walk(model: type[Frozen], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
-    """The steps of a JSON pointer from pydantic's location, and the names of the fields beside the last one.
-
-    A location also names the member of a union; a pointer has no such step.
-    """
-    schema: Any = TypeAdapter(model).json_schema()
-    definitions = schema.get("$defs", {})
-    path: list[str] = []
-    beside: list[str] = []
-    for part in map(str, location):
-        members = schema.get("discriminator", {}).get("mapping", {})
-        if part in members:
-            schema = _deref({"$ref": members[part]}, definitions)
-            continue
-        path.append(part)
-        beside = sorted(schema.get("properties", {}))
-        schema = _deref(schema.get("properties", {}).get(part, {}), definitions)
-    return path, beside
-
-
-def _deref(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """What a reference points to; of a value that may be null, what it is otherwise."""
-    if "$ref" in schema:
-        return _deref(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
-    options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
-    return _deref(options[0], definitions) if options else schema

@@ -1,0 +1,66 @@
+"""What pydantic refuses, in our form: a JSON pointer, a stable code, a sentence, and what would be allowed."""
+
+import re
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic_core import ErrorDetails
+
+from engine.errors import FieldError, nearest
+from engine.registry import Frozen
+
+
+def field_errors(errors: list[ErrorDetails], model: type[Frozen]) -> list[FieldError]:
+    """The errors of pydantic in our form: JSON pointer, stable code, message, allowed values; never the input."""
+    return [_field_error(error, model) for error in errors]
+
+
+def _field_error(error: ErrorDetails, model: type[Frozen]) -> FieldError:
+    context: dict[str, Any] = error.get("ctx", {})
+    path, known = _walk(model, error["loc"])
+    path += str(context["field"]).split("/") if "field" in context else []
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+    if error["type"] == "extra_forbidden":
+        message = f"there is no field '{path[-1]}'.{nearest(path[-1], known)}"
+        return FieldError(pointer, "unknown_field", message, tuple(known))
+    if error["type"] == "union_tag_invalid":
+        names = _quoted(context["expected_tags"])
+        tag = str(context["tag"])
+        return FieldError(f"{pointer}/name", "unknown_name", f"unknown name.{nearest(tag, names)}", names)
+    if error["type"] == "union_tag_not_found":
+        return FieldError(f"{pointer}/name", "missing", "a name is required", ())
+    allowed = _quoted(context["expected"]) if error["type"] == "literal_error" else ()
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return FieldError(pointer, error["type"], message, allowed)
+
+
+def _quoted(names: Any) -> tuple[str, ...]:
+    return tuple(re.findall(r"'([^']*)'", str(names)))
+
+
+def _walk(model: type[Frozen], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+    """The steps of a JSON pointer from pydantic's location, and the names of the fields beside the last one.
+
+    A location also names the member of a union; a pointer has no such step.
+    """
+    schema: Any = TypeAdapter(model).json_schema()
+    definitions = schema.get("$defs", {})
+    path: list[str] = []
+    beside: list[str] = []
+    for part in map(str, location):
+        members = schema.get("discriminator", {}).get("mapping", {})
+        if part in members:
+            schema = _deref({"$ref": members[part]}, definitions)
+            continue
+        path.append(part)
+        beside = sorted(schema.get("properties", {}))
+        schema = _deref(schema.get("properties", {}).get(part, {}), definitions)
+    return path, beside
+
+
+def _deref(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """What a reference points to; of a value that may be null, what it is otherwise."""
+    if "$ref" in schema:
+        return _deref(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
+    options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
+    return _deref(options[0], definitions) if options else schema

@@ -1,0 +1,71 @@
+"""Which bars of which symbols a run uses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from engine.config.instants import nanoseconds, stamp
+from engine.data.bars import Conventions, Series
+from engine.data.resample import Resampled, resample
+from engine.errors import ConfigError, FieldError
+from engine.types import Times
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows in [start, end), of those the slice ``portion`` of size ``fraction``, and of those bars of ``timeframe``.
+
+    Several symbols are sliced at the same moments: those of the rows any of them has, or under ``common`` all have.
+    ``timeframe`` None is the rows' own.
+    """
+
+    symbols: tuple[str, ...]
+    start: datetime | None
+    end: datetime | None
+    fraction: float
+    portion: int
+    timeframe: str | None = None
+    common: bool = False
+    lenient: bool = False
+    """Whether symbols without a bar are left out, as long as one has some."""
+
+    def bars(self, series: Mapping[str, Series], conventions: Conventions) -> dict[str, Resampled]:
+        """The bars of each symbol that has any. Raises ``ConfigError`` naming all that have none."""
+        rows = self.rows(series)
+        empty = sorted(s for s, mine in rows.items() if not len(mine))
+        if empty and not (self.lenient and len(empty) < len(rows)):
+            raise ConfigError([self._nothing_left(series, symbol) for symbol in empty])
+        timeframe = self.timeframe or conventions.timeframe
+        return {s: resample(mine, conventions, timeframe) for s, mine in rows.items() if len(mine)}
+
+    def rows(self, series: Mapping[str, Series]) -> dict[str, Series]:
+        """The rows of each symbol; there may be none."""
+        whole = {s: mine.between(nanoseconds(self.start), nanoseconds(self.end)) for s, mine in series.items()}
+        if self.fraction == 1.0:
+            return whole
+        if len(whole) == 1:
+            symbol, mine = next(iter(whole.items()))
+            size = int(len(mine) * self.fraction + 1e-9)
+            return {symbol: mine.slice((self.portion - 1) * size, self.portion * size)}
+        clock = self._clock([mine.time for mine in whole.values()])
+        size = int(len(clock) * self.fraction + 1e-9)
+        span = clock[(self.portion - 1) * size : self.portion * size]
+        if not len(span):
+            return {s: mine.slice(0, 0) for s, mine in whole.items()}
+        return {s: mine.between(int(span[0]), int(span[-1]) + 1) for s, mine in whole.items()}
+
+    def _clock(self, times: list[Times]) -> Times:
+        clock = times[0]
+        for other in times[1:]:
+            clock = np.intersect1d(clock, other, assume_unique=True) if self.common else np.union1d(clock, other)
+        return clock
+
+    def _nothing_left(self, series: Mapping[str, Series], symbol: str) -> FieldError:
+        """Why a symbol has no bar, and what it has."""
+        whole = series[symbol].between(nanoseconds(self.start), nanoseconds(self.end))
+        time = series[symbol].time
+        pointer = "/fraction" if len(whole) and self.fraction < 1.0 else "/start"
+        message = f"no bar is left of {symbol}; its bars open from {stamp(time[0])} to {stamp(time[-1])}"
+        return FieldError(pointer, "empty_period", message)

@@ -1,0 +1,120 @@
+"""Several symbols on one clock: the bars all of them have, or the bars any of them has (semantics section 8)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from engine.data.bars import COLUMNS, Bars, Conventions, Series
+from engine.types import Floats, Ints
+
+Align = Literal["intersection", "union"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Bars of N symbols in the order of names, and which of its bars are each symbol's own.
+
+    ``own`` by symbol: that symbol's own bars, (T_i, 1). ``rows`` by symbol (T_i,): where they stand in the panel.
+    ``lost`` by symbol: bars that alignment left out.
+    """
+
+    bars: Bars
+    own: Mapping[str, Bars]
+    rows: Mapping[str, Ints]
+    lost: Mapping[str, int]
+
+    @property
+    def last(self) -> Ints:
+        """(N,) the last bar of each symbol's data, -1 for one without any."""
+        return np.array([int(self.rows[s][-1]) if len(self.rows[s]) else -1 for s in self.bars.symbols])
+
+    def spread(self, values: Mapping[str, Floats], missing: float) -> Floats:
+        """(T, N) of each symbol's (T_i, 1) on its own bars; between them the value before, at first ``missing``."""
+        symbols = self.bars.symbols
+        if len(symbols) == 1:
+            return values[symbols[0]]
+        result = np.empty((len(self.bars), len(symbols)))
+        for i, symbol in enumerate(symbols):
+            rows, own = self.rows[symbol], values[symbol][:, 0]
+            if len(rows) == len(self.bars):
+                result[:, i] = own
+                continue
+            result[:, i] = missing
+            starts = np.append(rows, len(self.bars))
+            result[starts[0] :, i] = np.repeat(own, np.diff(starts))
+        return result
+
+
+def align(series: Mapping[str, Series], conventions: Conventions, how: Align = "intersection") -> Panel:
+    """The panel of at least one symbol. Under ``union`` a bar a symbol has not is without price and untradable.
+
+    An intersection may be empty: the caller refuses that.
+    """
+    symbols = tuple(sorted(series))
+    if len(symbols) == 1:
+        only = Bars.of(symbols[0], series[symbols[0]], conventions)
+        return Panel(only, {symbols[0]: only}, {symbols[0]: np.arange(len(only))}, {symbols[0]: 0})
+    kept = dict(series)
+    times = [rows.time for rows in series.values()]
+    time = _common(times) if how == "intersection" else _all(times)
+    lost = dict.fromkeys(symbols, 0)
+    if how == "intersection":
+        for symbol, rows in series.items():
+            if len(rows) > len(time):
+                kept[symbol] = rows.take(np.searchsorted(rows.time, time), whole=True)
+                lost[symbol] = len(rows) - len(time)
+    own = {symbol: Bars.of(symbol, kept[symbol], conventions) for symbol in symbols}
+    rows_of = {symbol: np.searchsorted(time, own[symbol].time) for symbol in symbols}
+    return Panel(_stack(symbols, own, rows_of, time), own, rows_of, lost)
+
+
+def beside(own: Mapping[str, Bars]) -> Panel:
+    """Bars of single symbols, (T_i, 1) each, on the clock of all of them."""
+    symbols = tuple(sorted(own))
+    time = _all([own[symbol].time for symbol in symbols])
+    rows_of = {symbol: np.searchsorted(time, own[symbol].time) for symbol in symbols}
+    return Panel(_stack(symbols, own, rows_of, time), own, rows_of, dict.fromkeys(symbols, 0))
+
+
+def _common(times: Sequence[Ints]) -> Ints:
+    """Times every symbol has. The rows of most data sets agree, which is seen at once."""
+    first = times[0]
+    for other in times[1:]:
+        if not np.array_equal(first, other):
+            first = np.intersect1d(first, other, assume_unique=True)
+    return first
+
+
+def _all(times: Sequence[Ints]) -> Ints:
+    """Times any symbol has."""
+    found = times[0]
+    for other in times[1:]:
+        if not np.array_equal(found, other):
+            found = np.union1d(found, other)
+    return found
+
+
+def _stack(symbols: tuple[str, ...], own: Mapping[str, Bars], rows: Mapping[str, Ints], time: Ints) -> Bars:
+    """Columns (T, N) of the symbols' own bars; no price, no volume and no trade where one is missing."""
+    shape = len(time), len(symbols)
+    close_time = np.empty(len(time), dtype=np.int64)
+    columns = {c: np.empty(shape) for c in COLUMNS}
+    tradable = np.zeros(shape, dtype=np.bool_)
+    names = set.intersection(*(set(own[s].extra) for s in symbols))
+    extra = {name: np.full(shape, np.nan) for name in sorted(names)}
+    for i, symbol in enumerate(symbols):
+        mine, at = own[symbol], rows[symbol]
+        close_time[at] = mine.close_time
+        for name, column in columns.items():
+            if len(at) < len(time):
+                column[:, i] = 0.0 if name == "volume" else np.nan
+            column[at, i] = getattr(mine, name)[:, 0]
+        tradable[at, i] = mine.tradable[:, 0]
+        for name, column in extra.items():
+            column[at, i] = mine.extra[name][:, 0]
+    for array in (*columns.values(), *extra.values(), tradable, close_time):
+        array.flags.writeable = False
+    conventions = own[symbols[0]].conventions
+    return Bars(symbols, conventions, time, close_time, **columns, tradable=tradable, extra=extra)

@@ -1,0 +1,237 @@
+"""What a run leaves: the values of every stage, the tables made of them, and what a reader must know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from engine import attribution, tables
+from engine.config import SCHEMA, SEMANTICS, RunConfig, run_id
+from engine.data import sessions
+from engine.data.bars import Bars, Dataset
+from engine.data.checks import stamp
+from engine.data.resample import describe
+from engine.execution import Execution
+from engine.portfolio import Shares, Together
+from engine.results import Ledger, Metric, Outcome, Reason, Signals, Targets, Trades
+from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Floats
+from engine.validation.base import Report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CURVE_POINTS = 100
+OVERDRAWN = 1e-9
+FIXED_FEES = ("per_unit", "per_order", "minimum")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything a run produced. ``frame(name)`` gives a table as pandas for a notebook."""
+
+    config: RunConfig
+    hash: str
+    digests: Mapping[str, str]
+    bars: Bars
+    context: Mapping[str, Floats]
+    startup: Mapping[str, float]
+    signals: Signals
+    targets: Targets
+    ledger: Ledger
+    trades: Trades
+    metrics: Mapping[str, Metric]
+    validation: tuple[Report, ...]
+    data_report: Mapping[str, Any]
+    assumptions: tuple[str, ...]
+    warnings: tuple[Mapping[str, str], ...]
+    together: Together | None = None
+    weighting: Shares | None = None
+    parts: Mapping[str, "Result"] = field(default_factory=dict)
+    """The runs of single symbols, where accounts are independent; this one is their sum."""
+
+    @property
+    def run_id(self) -> str:
+        """The first 32 hex digits of the hash."""
+        return run_id(self.hash)
+
+    @cached_property
+    def tables(self) -> Mapping[str, pl.DataFrame]:
+        """``equity``, ``trades``, ``fills`` and ``orders`` as polars frames.
+
+        Of several symbols also ``symbols``, and of a portfolio ``positions`` and ``correlation``.
+        """
+        made = {
+            "equity": tables.equity_table(self.bars, self.ledger),
+            "trades": tables.trades_table(self.bars, self.ledger, self.signals, self.trades, self.context),
+            "fills": tables.fills_table(self.bars, self.ledger),
+            "orders": tables.orders_table(self.bars, self.ledger, together=self.is_portfolio),
+        }
+        if self.is_portfolio:
+            made["positions"] = attribution.positions_table(self.bars, self.ledger)
+            made["correlation"] = attribution.correlation_table(self.bars, self.ledger)
+        if len(self.bars.symbols) > 1:
+            made["symbols"] = attribution.symbols_table(self.bars, self.ledger, self.trades)
+        return made
+
+    @property
+    def is_portfolio(self) -> bool:
+        """Whether several symbols share one account."""
+        return len(self.bars.symbols) > 1 and not self.parts
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """The account at regular bars, as JSON values; none where symbols do not share one."""
+        if self.together is None or not self.is_portfolio:
+            return []
+        return attribution.snapshots(self.bars, self.ledger, self.together)
+
+    def frame(self, name: str) -> "pd.DataFrame":
+        """One of the tables as a pandas frame; times are aware, in UTC."""
+        import pandas as pd  # noqa: PLC0415 - a second of start-up that only notebooks need
+
+        columns = {c.name: pd.Series(c.to_numpy()) for c in self.tables[name]}
+        aware = {n: s.dt.tz_localize("UTC") for n, s in columns.items() if s.dtype.kind == "M"}
+        return pd.DataFrame(columns | aware)
+
+    @property
+    def funnel(self) -> dict[str, Any]:
+        """Decisions -> orders -> fills, with the reasons where orders were lost."""
+        orders = self.ledger.orders
+        lost = orders.reason[orders.outcome == Outcome.UNFILLED]
+        cut = orders.reason[orders.outcome == Outcome.PARTIAL]
+        return {
+            "decisions": int(np.count_nonzero(self.targets.decides)),
+            "orders": len(orders),
+            "filled": int(np.count_nonzero(orders.outcome == Outcome.FILLED)),
+            "scaled": int(np.count_nonzero((orders.filled != 0.0) & (orders.scale < 1.0))),
+            "partial": {r.name: int(np.count_nonzero(cut == r)) for r in Reason if np.any(cut == r)},
+            "unfilled": {r.name: int(np.count_nonzero(lost == r)) for r in Reason if np.any(lost == r)},
+            "fills": len(self.ledger.fills),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Identity, period, main metrics, assumptions, warnings, funnel, validation in short."""
+        return {
+            "run_id": self.run_id,
+            "hash": self.hash,
+            "schema": SCHEMA,
+            "semantics": SEMANTICS,
+            "dataset": self.config.dataset,
+            "symbols": list(self.config.symbols),
+            "strategy": self.config.strategy.name,
+            "period": {
+                "start": stamp(int(self.bars.time[0])),
+                "end": stamp(int(self.bars.close_time[-1])),
+                "rows": len(self.bars),
+            },
+            "metrics": tables.main_metrics(dict(self.metrics)),
+            "assumptions": list(self.assumptions),
+            "warnings": [dict(w) for w in self.warnings],
+            "funnel": self.funnel,
+            "ambiguous_bars": self.ledger.ambiguous,
+            "startup_error": dict(self.startup),
+            "validation": {
+                r.name: {"statistic": r.statistic, "p_value": r.p_value, "reason": r.reason} for r in self.validation
+            },
+            **self._several(),
+        }
+
+    def _several(self) -> dict[str, Any]:
+        """What only several symbols have: what each contributed, how equity was divided, what befell them."""
+        if len(self.bars.symbols) == 1:
+            return {}
+        each = {row.pop("symbol"): row for row in self.tables["symbols"].to_dicts()}
+        found: dict[str, Any] = {"mode": self.config.portfolio.mode, "by_symbol": each}
+        if self.together is None or self.weighting is None:
+            return found
+        shares = self.weighting
+        return found | {
+            "weighting": {
+                "evaluations": shares.evaluations,
+                "equal_for_want_of_estimates": shares.fallbacks,
+                "reason": shares.reason,
+                "largest_residual": shares.residual,
+            },
+            "risk": attribution.risk(self.bars, self.ledger, self.together),
+            "events": attribution.events(self.bars, self.ledger),
+        }
+
+
+def warn(
+    bars: Bars, ledger: Ledger, signal: Signals, rows: Mapping[str, Mapping[str, Any]], *, leverage: bool
+) -> tuple[dict[str, str], ...]:
+    """What a reader must know before believing the numbers. ``rows`` is what is odd about each symbol's."""
+    found = []
+    price_jumps = sum(report["price_jumps"] for report in rows.values())
+    if len(ledger.fills) == 0:
+        why = "the signal never changed" if len(ledger.orders) == 0 else "no order met a tradable bar in time"
+        if signal.warmup >= len(bars):
+            why = f"the strategy needs {signal.warmup} bars of warm-up and the period has {len(bars)}"
+        found.append({"code": "NO_FILLS", "message": f"nothing was traded: {why}"})
+    if ledger.ruined_bar >= 0:
+        found.append(
+            {"code": "RUIN", "message": f"equity was at or below zero at bar {ledger.ruined_bar}; all was closed"}
+        )
+    if not leverage and ledger.lowest_cash < -OVERDRAWN * ledger.initial_capital:
+        message = f"accruals and costs of closing took cash down to {ledger.lowest_cash:.2f}"
+        found.append({"code": "CASH_OVERDRAWN", "message": message})
+    if ledger.ambiguous:
+        message = f"stop and target lay inside {ledger.ambiguous} bars: see validation.ambiguity for what that is worth"
+        found.append({"code": "AMBIGUOUS_BARS", "message": message})
+    if price_jumps:
+        message = f"{price_jumps} closes are over 3 times or under a third of the one before: splits or bad rows?"
+        found.append({"code": "PRICE_JUMPS", "message": message})
+    days = (bars.close_time[-1] - bars.time[0]) / NANOSECONDS_PER_DAY
+    if days < sessions.DAYS_PER_YEAR:
+        found.append(
+            {"code": "SHORT_PERIOD", "message": f"{days:.1f} days are less than a year: annual figures say little"}
+        )
+    return tuple(found)
+
+
+def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
+    """What the numbers rest on, in sentences; only what is part of the run's identity."""
+    rules = config.execution
+    held = data.conventions
+    lines = [
+        f"feature_lag {rules.feature_lag}: a decision at bar t sees features of bar t-{rules.feature_lag}",
+        f"fill_lag {rules.fill_lag}: a decision at bar t fills at the {rules.fill_price} of bar t+{rules.fill_lag}"
+        " or later",
+        *_prices(rules),
+        f"a stamp names the {held.label} of a bar of {held.timeframe}; days follow the calendar {held.calendar}",
+        f"prices are adjusted for: {held.adjustment}",
+    ]
+    if config.timeframe is not None and config.timeframe != held.timeframe:
+        lines.append(describe(config.timeframe, held))
+    return tuple(lines)
+
+
+def _prices(rules: Execution) -> list[str]:
+    """What fills, exits and holding are assumed to cost."""
+    fee = rules.commission
+    parts = [f"{fee.bps:g} bps", *(f"{getattr(fee, n):g} {n}" for n in FIXED_FEES if getattr(fee, n))]
+    lines = [
+        f"slippage {rules.slippage.name} and {rules.slippage_bps:g} bps, commission {', '.join(parts)} on every fill",
+        f"shorts pay {rules.borrow_rate:g} a year and idle cash earns {rules.cash_rate:g} a year",
+    ]
+    if rules.fill_price == "close":
+        lines.append("OPTIMISTIC: fills at the close assume that the whole order trades at the bar's last price")
+    if rules.fill_price in ("mid", "typical", "vwap"):
+        lines.append(f"fills at the {rules.fill_price} assume trading spread over the bar")
+    if rules.exits:
+        lines.append(
+            "exits: a level beyond the open fills at the open, otherwise at the level; of stop and target in one bar"
+            f" {rules.bar_path}; a trailing level knows previous bars only"
+        )
+    if rules.allow_leverage:
+        lines.append("OPTIMISTIC: leverage is allowed and borrowed cash costs nothing")
+    return lines
+
+
+def partial_curve(bars: Bars, ledger: Ledger) -> dict[str, Any]:
+    """At most 100 evenly spaced points of the equity curve: ``[seconds since 1970, equity]``."""
+    at = np.unique(np.linspace(0, len(bars) - 1, min(CURVE_POINTS, len(bars))).astype(np.int64))
+    seconds = bars.close_time[at] // NANOSECONDS_PER_SECOND
+    return {"points": [[int(s), float(e)] for s, e in zip(seconds, ledger.equity[at], strict=True)]}
