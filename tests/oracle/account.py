@@ -21,7 +21,10 @@ YEAR = 365 * 86_400 * 1_000_000_000
 
 @dataclass
 class Market:
-    """Prices by bar and asset. ``closed_at`` are the ends of the bars in nanoseconds; NaN is no price."""
+    """Prices by bar and asset. ``closed_at`` are the ends of the bars in nanoseconds; NaN is no price.
+
+    ``tradable`` says where something was traded; unless given, that is where there is volume, if there is any at all.
+    """
 
     open: Grid
     high: Grid
@@ -30,6 +33,7 @@ class Market:
     volume: Grid
     closed_at: list[int]
     vwap: Grid | None = None
+    tradable: Flags | None = None
 
     @property
     def bars(self) -> int:
@@ -42,6 +46,12 @@ class Market:
     def has_volume(self, asset: int) -> bool:
         """Whether the symbol has volume anywhere at all."""
         return any(row[asset] > 0.0 for row in self.volume)
+
+    def trades(self, asset: int, bar: int) -> bool:
+        """Whether something was traded in a bar, or nothing is ever known to be."""
+        if self.tradable is not None:
+            return self.tradable[bar][asset]
+        return self.volume[bar][asset] > 0.0 or not self.has_volume(asset)
 
 
 @dataclass
@@ -93,7 +103,9 @@ class Order:
     """One order from its decision to its end. ``target`` is the quantity to hold afterwards.
 
     ``wish`` is the weight, or the currency where sizing is in currency. ``traded`` and ``paid`` are the absolute
-    quantity, the notional and the commission so far of each leg.
+    quantity, the notional and the commission so far of each leg. In a portfolio ``cut`` is what its rules left of
+    the weight, before there was any question of cash; ``factor`` is the share of it that redundancy with the symbol
+    ``partner`` left, ``rho`` their correlation.
     """
 
     asset: int
@@ -115,6 +127,11 @@ class Order:
     slippage: float = 0.0
     scale: float = 1.0
     scale_reason: str = "NONE"
+    cut: float = 1.0
+    cut_reason: str = "NONE"
+    partner: int = -1
+    rho: float = math.nan
+    factor: float = 1.0
     traded: dict[str, list[float]] = field(default_factory=lambda: {"CLOSE": [0.0] * 3, "OPEN": [0.0] * 3})
 
     @property
@@ -205,6 +222,11 @@ class Account:
         self.dust |= NOISE * size < abs(a - b) <= DUST * size
         return abs(a - b) <= ROUNDING * size
 
+    def above(self, a: float, b: float) -> bool:
+        """``a > b``; where only rounding errors may say so, that is noted."""
+        self.dust |= 0.0 < abs(a - b) <= DUST * max(abs(a), abs(b))
+        return a > b
+
     def worth(self, prices: list[float]) -> float:
         """Cash and positions at these prices, in the order of the assets."""
         total = self.money
@@ -250,8 +272,7 @@ def tradable(account: Account, asset: int) -> bool:
     """Valid, and something was traded if the symbol has volume (or zero volume is to be ignored)."""
     if not valid(account, asset):
         return False
-    traded = account.market.volume[account.t][asset] > 0.0
-    return traded or account.rules.untradable == "fill" or not account.market.has_volume(asset)
+    return account.rules.untradable == "fill" or account.market.trades(asset, account.t)
 
 
 def base_price(account: Account, asset: int) -> float:

@@ -152,8 +152,8 @@ def open_rest(account: Account, attempt: Attempt, moment: str) -> None:
         elif attempt.factor < 1.0 and abs(quantity) * attempt.base < costs.min_notional:
             attempt.refused = "MIN_NOTIONAL"
         else:
-            order.scale = attempt.factor
-            order.scale_reason = "NO_CASH" if attempt.factor < 1.0 else "NONE"
+            order.scale = order.cut * attempt.factor
+            order.scale_reason = "NO_CASH" if attempt.factor < 1.0 else order.cut_reason
             book(account, order, "OPEN", quantity, attempt.base, moment)
             if attempt.factor == 1.0 and not attempt.capped:
                 account.positions[order.asset].held = order.target

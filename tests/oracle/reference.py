@@ -15,18 +15,8 @@ def ledger(market: Market, weights: Grid, decides: Flags, signals: Grid, rules: 
     """Run the account through every bar."""
     account = Account(market, rules, capital, [Position() for _ in range(market.assets)])
     for t in range(market.bars):
-        account.t = t
-        for position in account.positions:
-            position.used = 0.0
-        if t > 0:
-            accrue(account, market.closed_at[t] - market.closed_at[t - 1])
-        exits.leave_at_the_open(account)
-        if rules.fill_price == "open":
-            due.fill_due(account)
-        exits.leave_inside(account)
-        if rules.fill_price != "open":
-            due.fill_due(account)
-        exits.take_in_the_range(account)
+        begin(account, t)
+        trade(account)
         mark(account)
         equity = account.equity[-1]
         if account.ruined >= 0:
@@ -39,12 +29,37 @@ def ledger(market: Market, weights: Grid, decides: Flags, signals: Grid, rules: 
             exits.unblock(position, signals[t][i])
             if decides[t][i]:
                 decide(account, i, weights[t][i], equity, signals[t][i] != before[i])
-    if rules.end_policy == "close":
+    finish(account)
+    return account
+
+
+def begin(account: Account, t: int) -> None:
+    """A new bar, and what accrued since the last one."""
+    account.t = t
+    for position in account.positions:
+        position.used = 0.0
+    if t > 0:
+        accrue(account, account.market.closed_at[t] - account.market.closed_at[t - 1])
+
+
+def trade(account: Account) -> None:
+    """Everything that fills in this bar."""
+    exits.leave_at_the_open(account)
+    if account.rules.fill_price == "open":
+        due.fill_due(account)
+    exits.leave_inside(account)
+    if account.rules.fill_price != "open":
+        due.fill_due(account)
+    exits.take_in_the_range(account)
+
+
+def finish(account: Account) -> None:
+    """After the last bar, whose close is valued again if anything is closed there."""
+    if account.rules.end_policy == "close":
         exits.close_at_the_end(account)
         for row in (account.cash, account.equity, account.held, account.mark):
             row.pop()
         mark(account)
-    return account
 
 
 def accrue(account: Account, elapsed: int) -> None:
@@ -89,6 +104,12 @@ def decide(account: Account, asset: int, wish: float, equity: float, changed: bo
             target = weight * equity / position.mark
             place(account, asset, weight, wish, target, target).end("SHORT_NOT_ALLOWED")
         weight = wish = 0.0
+    aim(account, asset, weight, wish, equity)
+
+
+def aim(account: Account, asset: int, weight: float, wish: float, equity: float) -> None:
+    """An order for what is to be held, if anything is left to trade and nothing forbids it."""
+    rules, position = account.rules, account.positions[asset]
     target = weight * equity / position.mark
     if position.blocked != 0.0 or (position.exit is not None and sign(target) in (0.0, position.side)):
         return
