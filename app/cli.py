@@ -2,11 +2,13 @@
 
 import inspect
 import json
+import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import yaml
@@ -26,8 +28,8 @@ app.add_typer(data_app, name="data")
 console = Console(soft_wrap=True)
 errors = Console(stderr=True, soft_wrap=True)
 
-DataFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a Parquet or CSV file")]
-DataOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a Parquet or CSV file")]
+DataFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a file of market data")]
+DataOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a file of market data")]
 DataDirOption = Annotated[Path | None, typer.Option(help="directory of everything the service keeps")]
 
 
@@ -138,10 +140,15 @@ def import_data(
 @data_app.command("list")
 def list_data(data_dir: DataDirOption = None) -> None:
     """List the datasets of the data directory."""
-    from app.local import list_datasets
+    from app.datasets.listing import list_datasets
 
+    found = list_datasets(_settings(data_dir=data_dir))
+    if found is None:
+        from app.local import list_migrated
+
+        found = list_migrated(_settings(data_dir=data_dir))
     table = Table("dataset", "version", "timeframe", "calendar", "rows", "symbols")
-    for version in list_datasets(_settings(data_dir=data_dir)):
+    for version in found:
         conventions = version.conventions
         symbols = ", ".join(sorted(version.symbols))
         row = (version.dataset, str(version.number), conventions["timeframe"], conventions["calendar"])
@@ -172,16 +179,61 @@ def run(
     options: LoadOptions,
     data: DataOption = None,
     out: Annotated[Path | None, typer.Option(help="directory for the artifacts; default is the run's id")] = None,
+    symbols: Annotated[str | None, typer.Option(help="symbols in place of the configuration's, between commas")] = None,
+    mode: Annotated[
+        Literal["independent", "portfolio"] | None, typer.Option(help="an account for each symbol, or one for all")
+    ] = None,
+    snapshot_interval: Annotated[int | None, typer.Option(min=1, help="bars between snapshots of a portfolio")] = None,
+    correlation_threshold: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="above it two symbols are redundant")
+    ] = None,
+    data_frac: Annotated[float | None, typer.Option(help="size of the slice of the period, up to 1")] = None,
+    portion: Annotated[int | None, typer.Option(min=1, help="which slice, from 1")] = None,
+    max_workers: Annotated[int, typer.Option(min=1, help="symbols computed at once where accounts are apart")] = 1,
+    profile: Annotated[bool, typer.Option("--profile", help="leave profile.json: where the time went")] = False,
+    benchmark_out: Annotated[Path | None, typer.Option(help="a copy of benchmark.json")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Run a configuration without a server; the artifacts have the bytes the server would give them."""
-    from app.local import run_config
+    from app.local import Wishes, run_config
 
     _check_effect(data, options)
-    result, directory = run_config(_settings(data_dir=data_dir), _read_config(config), data, out, options)
-    summary = result.summary()
+    values = _read_config(config)
+    if isinstance(values, dict):
+        _change(values, {"fraction": data_frac, "portion": portion})
+        _change(values, {"symbols": None if symbols is None else [s.strip() for s in symbols.split(",")]})
+        given = {"mode": mode, "snapshot_interval": snapshot_interval, "correlation_threshold": correlation_threshold}
+        _change(values.setdefault("portfolio", {}), given)
+        _ask_for_slice(values)
+    wishes = Wishes(out, _capped(max_workers), profile, benchmark_out)
+    ran = run_config(_settings(data_dir=data_dir), values, data, options, wishes)
+    summary = ran.result.summary()
     _print_metrics(summary["metrics"], summary["warnings"])
-    console.print(f"run {result.run_id}\nartifacts in {directory}", highlight=False)
+    console.print(f"run {ran.result.run_id}\nartifacts in {ran.directory}", highlight=False)
+    for path in ran.reports:
+        console.print(f"report {path}", highlight=False)
+
+
+def _change(values: dict[str, Any], given: dict[str, Any]) -> None:
+    """Put in what was given on the command line."""
+    values.update({name: value for name, value in given.items() if value is not None})
+
+
+def _ask_for_slice(values: dict[str, Any]) -> None:
+    """Ask for the slice of the data on a terminal, where nobody has said it."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or "fraction" in values:
+        return
+    values["fraction"] = typer.prompt("fraction of the data", default=1.0, type=float)
+    if values["fraction"] < 1.0 and "portion" not in values:
+        values["portion"] = typer.prompt("portion, from 1", default=1, type=int)
+
+
+def _capped(workers: int) -> int:
+    """At most one worker for each core; said once."""
+    cores = os.cpu_count() or 1
+    if workers > cores:
+        errors.print(f"warning: {workers} workers are more than the {cores} cores; {cores} are used", markup=False)
+    return min(workers, cores)
 
 
 @app.command()

@@ -1,28 +1,37 @@
 """The commands that need no server: the same data, engine and artifact code, called directly."""
 
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import engine
 from app.artifacts import manifest
+from app.artifacts.profile import profiled, write_profile
 from app.datasets.repository import Version
 from app.datasets.service import DatasetService
 from app.datasets.store import DatasetStore
 from app.datasets.worker import store
+from app.db.migration import migrate
 from app.db.session import Database
+from app.reports import write_reports
+from app.runs.worker import Watch, peak_bytes, reset_peak
 from app.settings import Settings
 from engine.config import parse_config
 from engine.data.columnar import open_mapped
 from engine.data.options import LoadOptions
 from engine.errors import DataError
+from engine.hooks import Stage, within
 
 
 @contextmanager
 def _datasets(settings: Settings) -> Iterator[tuple[DatasetService, DatasetStore]]:
     database = Database(settings)
-    database.migrate()
+    migrate(database)
     directory = DatasetStore(settings.data_dir)
     try:
         yield DatasetService(database, directory), directory
@@ -53,28 +62,54 @@ def import_file(settings: Settings, name: str, file: Path, options: LoadOptions)
         return datasets.get(name), added
 
 
-def list_datasets(settings: Settings) -> list[Version]:
-    """The newest version of every dataset."""
+def list_migrated(settings: Settings) -> list[Version]:
+    """The newest version of every dataset, of a directory whose schema may be old or not there yet."""
     with _datasets(settings) as (datasets, _):
         return datasets.list()
 
 
-def run_config(
-    settings: Settings, values: Any, file: Path | None, out: Path | None, options: LoadOptions
-) -> tuple[engine.Result, Path]:
-    """Run a configuration on a file, or on a dataset of the data directory; returns where the artifacts are."""
+@dataclass(frozen=True)
+class Ran:
+    """A run of the command line: its result, its artifacts, and the reports beside them."""
+
+    result: engine.Result
+    directory: Path
+    reports: list[Path]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line wants beyond the configuration."""
+
+    out: Path | None = None
+    workers: int = 1
+    profile: bool = False
+    benchmark_out: Path | None = None
+
+
+def run_config(settings: Settings, values: Any, file: Path | None, options: LoadOptions, wishes: Wishes) -> Ran:
+    """Run a configuration on a file, or on a dataset of the data directory."""
     config = parse_config(values)
-    if out is not None and out.exists():
-        raise DataError(f"{out} exists already: choose another --out")
+    if wishes.out is not None and wishes.out.exists():
+        raise DataError(f"{wishes.out} exists already: choose another --out")
     if file is not None:
         data = load_file(file, config.dataset, options, config.symbols[0])
     else:
         with _datasets(settings) as (datasets, directory):
             version = datasets.resolve(config).version
             data = open_mapped(directory.path(version.dataset, version.digest), config.symbols)
-    result = engine.run(config, data)
-    target = out or Path(result.run_id)
+    watch = Watch(lambda _message: None)
+    reset_peak()
+    with profiled(wishes.profile) as profile, ThreadPoolExecutor(wishes.workers) as pool:
+        result = engine.run(config, data, watch, mapper=pool.map if wishes.workers > 1 else map)
+    target = wishes.out or Path(result.run_id)
     if target.exists():
         raise DataError(f"{target} exists already: choose another --out")
-    manifest.write(result, target)
-    return result, target
+    with within(watch, Stage.ARTIFACTS):
+        manifest.write(result, target)
+    manifest.write_benchmark(target, watch.seconds, result, peak_bytes())
+    if wishes.benchmark_out is not None:
+        shutil.copyfile(target / manifest.BENCHMARK, wishes.benchmark_out)
+    if profile is not None:
+        write_profile(target / manifest.PROFILE, profile, watch.seconds)
+    return Ran(result, target, write_reports(result, target, datetime.now(UTC)))

@@ -18,6 +18,7 @@ from app.catalog import endpoints as catalog
 from app.datasets import endpoints as datasets
 from app.datasets.service import DatasetService
 from app.datasets.store import DatasetStore
+from app.db.migration import migrate
 from app.db.session import Database
 from app.deps import Services, known_parameters
 from app.events import endpoints as events
@@ -68,7 +69,7 @@ def lock_data_directory(settings: Settings) -> FileLock:
 def build(settings: Settings) -> Services:
     """Everything an endpoint may use."""
     database = Database(settings)
-    database.migrate()
+    migrate(database)
     artifacts_store, uploads = ArtifactStore(settings.data_dir), DatasetStore(settings.data_dir)
     dataset_service = DatasetService(database, uploads)
     broadcast = Broadcast()

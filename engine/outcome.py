@@ -205,7 +205,26 @@ def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
     ]
     if config.timeframe is not None and config.timeframe != held.timeframe:
         lines.append(describe(config.timeframe, held))
-    return tuple(lines)
+    return (*lines, *_several(config))
+
+
+def _several(config: RunConfig) -> list[str]:
+    """What several symbols are assumed to share."""
+    rules, count = config.portfolio, len(config.symbols)
+    if count == 1:
+        return []
+    if rules.mode == "independent":
+        return [f"{count} independent accounts, each with the initial capital; the figures of all are their sum"]
+    clock = "all symbols have" if rules.align == "intersection" else "any symbol has"
+    lines = [f"{count} symbols share one account, on the bars that {clock}; weighting {rules.weighting.name}"]
+    if rules.redundancy == "off":
+        return [*lines, "correlation changes no size: redundancy is off"]
+    return [
+        *lines,
+        f"redundancy {rules.redundancy} above a correlation of {rules.correlation_threshold:g} of the last"
+        f" {rules.correlation_window} log returns, from {rules.correlation_minimum} on; what it frees"
+        f" {'goes to the other symbols' if rules.redistribute else 'stays in cash'}",
+    ]
 
 
 def _prices(rules: Execution) -> list[str]:

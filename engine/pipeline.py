@@ -13,9 +13,8 @@
 Symbols share one account, or each has its own and goes through all of this alone.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,20 +25,24 @@ from engine.data.align import Panel, align, beside
 from engine.data.bars import Bars, Conventions, Dataset
 from engine.data.checks import describe_rows
 from engine.data.resample import Resampled
-from engine.errors import CancelledError, ConfigError, EngineError, FieldError
+from engine.errors import CancelledError, ConfigError, FieldError
 from engine.execution import Execution, round_trips, side_by_side, simulate
-from engine.features import FeatureCache, feature_matrix
+from engine.features import FeatureCache
 from engine.hooks import Hooks, NoHooks, Stage, within
 from engine.metrics.annualise import curve
 from engine.metrics.core import core_metrics
 from engine.outcome import Result, assumptions, partial_curve, warn
-from engine.portfolio import Shares, Together, shares, targets
+from engine.pieces import look, sentence, wanted, worst
+from engine.portfolio import Shares, Together, shares
 from engine.results import Ledger, Metric, Signals, Targets, Trades
-from engine.strategies import signals
 from engine.types import Floats
 from engine.validation.base import Report
 
-Warning_ = Mapping[str, str]
+
+class Mapper(Protocol):
+    """``map``, or one that works in threads."""
+
+    def __call__(self, function: Callable[[int], Result | str], items: Iterable[int], /) -> Iterator[Result | str]: ...
 
 
 def run(
@@ -47,17 +50,19 @@ def run(
     data: Dataset,
     hooks: Hooks | None = None,
     cache: FeatureCache | None = None,
+    mapper: Mapper = map,
 ) -> Result:
     """Run a backtest.
 
     ``config`` is a RunConfig or the plain values of one; ``data`` a dataset that holds its symbols; ``cache`` keeps
-    features for further runs on the same rows. Raises ``ConfigError``, ``DataError``, and whatever ``hooks`` raise to
+    features for further runs on the same rows; ``mapper`` is ``map`` or one that works in threads, for accounts that
+    are independent: the result is the same. Raises ``ConfigError``, ``DataError``, and whatever ``hooks`` raise to
     stop it.
     """
     hooks = hooks or NoHooks()
     config = (config if isinstance(config, RunConfig) else parse_config(config)).resolve(data)
     if config.lenient:
-        return run_apart(config, data, hooks, cache)
+        return run_apart(config, data, hooks, cache, mapper)
     made = config.window.bars(dict(zip(config.symbols, data.select(config.symbols), strict=True)), data.conventions)
     return run_account(config, data, made, hooks, cache)
 
@@ -97,7 +102,7 @@ def run_account(
         digests=digests,
         bars=bars,
         context=context,
-        startup=_worst(pieces),
+        startup=worst(pieces),
         signals=signal,
         targets=target,
         ledger=ledger,
@@ -114,24 +119,28 @@ def run_account(
     return result
 
 
-def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCache | None) -> Result:
+def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCache | None, mapper: Mapper) -> Result:
     """Run every symbol on an account of its own, and add the accounts up. A symbol that fails is left out."""
     lacking = {s: errors[0].message for s, errors in config.unusable(data).items()}
     made = config.window.bars(dict(zip(config.symbols, data.select(config.symbols), strict=True)), data.conventions)
     digests = {symbol: mine.digest() for symbol, mine in made.items()}
     lacking |= {s: "no bar is left in the period" for s in config.symbols if s not in made}
-    parts: dict[str, Result] = {}
+    usable = [symbol for symbol in made if symbol not in lacking]
+
+    def one(done: int) -> Result | str:
+        symbol = usable[done]
+        try:
+            quiet = _Quiet(hooks, done / len(usable))
+            return run_account(_alone(config, symbol), data, {symbol: made[symbol]}, quiet, cache)
+        except CancelledError:
+            raise
+        except Exception as error:
+            return sentence(error)
+
     with within(hooks, Stage.EXECUTION):
-        for done, (symbol, mine) in enumerate(made.items()):
-            if symbol in lacking:
-                continue
-            try:
-                quiet = _Quiet(hooks, done / len(made))
-                parts[symbol] = run_account(_alone(config, symbol), data, {symbol: mine}, quiet, cache)
-            except CancelledError:
-                raise
-            except Exception as error:
-                lacking[symbol] = _sentence(error)
+        found = dict(zip(usable, mapper(one, range(len(usable))), strict=True))
+    parts = {symbol: result for symbol, result in found.items() if isinstance(result, Result)}
+    lacking |= {symbol: why for symbol, why in found.items() if isinstance(why, str)}
     if not parts:
         raise ConfigError([FieldError("/symbols", "no_symbol_left", f"{s}: {why}") for s, why in lacking.items()])
     return _added_up(config, data, parts, lacking, digests, hooks)
@@ -213,11 +222,6 @@ def _alone(config: RunConfig, symbol: str) -> RunConfig:
     )
 
 
-def _sentence(error: Exception) -> str:
-    """What went wrong, without what only a developer can read."""
-    return error.message if isinstance(error, EngineError) else f"its computation failed ({type(error).__name__})"
-
-
 def _tell(result: Result, hooks: Hooks) -> None:
     """Warnings, and what befell symbols."""
     for warning in result.warnings:
@@ -240,84 +244,6 @@ def panel_of(config: RunConfig, made: Mapping[str, Resampled]) -> tuple[Panel, d
         if len(made) > 1:
             report[symbol]["lost_to_alignment"] = panel.lost[symbol]
     return panel, {s: mine.digest() for s, mine in sorted(made.items())}, report
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One symbol on its own bars, (T_i, 1): what was seen, signalled and sized."""
-
-    context: Mapping[str, Floats]
-    startup: Mapping[str, float]
-    signals: Signals
-    targets: Targets
-
-
-def look(
-    config: RunConfig, panel: Panel, digests: Mapping[str, str], hooks: Hooks, cache: FeatureCache | None
-) -> tuple[dict[str, Piece], dict[str, Warning_]]:
-    """Features, signals and sizes of every symbol, and the warnings of those whose computation failed.
-
-    Among several symbols a failure stays with its symbol, which goes without a signal; a single one fails the run.
-    """
-    pieces: dict[str, Piece] = {}
-    failures: dict[str, Warning_] = {}
-    for done, (symbol, bars) in enumerate(panel.own.items()):
-        # What alignment left out is not there any more: the rows have another digest than the symbol's own.
-        digest = digests[symbol] if not panel.lost[symbol] else f"{digests[symbol]}/{len(bars)}/{bars.time[0]}"
-        try:
-            pieces[symbol] = _piece(config, symbol, bars, digest, None if panel.lost[symbol] else cache)
-        except CancelledError:
-            raise
-        except Exception as error:
-            if len(panel.own) == 1:
-                raise
-            failures[symbol] = {"code": "SYMBOL_FAILED", "message": f"{symbol} takes no part: {_sentence(error)}"}
-            pieces[symbol] = _silent(bars, config)
-        hooks.progress(Stage.FEATURES, (done + 1) / len(panel.own))
-    if len(failures) == len(panel.own):
-        raise ConfigError([FieldError("/symbols", "symbol_failed", str(w["message"])) for w in failures.values()])
-    return pieces, failures
-
-
-def _piece(config: RunConfig, symbol: str, bars: Bars, digest: str, cache: FeatureCache | None) -> Piece:
-    rules = config.execution
-    features = feature_matrix(bars, config.features(symbol), rules.feature_lag, cache, digest)
-    context = feature_matrix(bars, config.context(), rules.feature_lag, cache, digest)
-    signal = signals(config.strategy_of(symbol), features, config.risk.warmup)
-    startup = {**context.startup, **features.startup}
-    del features  # as large as the data, and done with
-    return Piece(context.values, startup, signal, targets(config.risk, signal, bars, rules.rebalance.name))
-
-
-def _silent(bars: Bars, config: RunConfig) -> Piece:
-    """A symbol that wants nothing."""
-    nothing = np.zeros(bars.close.shape)
-    unseen = {name: np.full(nothing.shape, np.nan) for name in config.context()}
-    return Piece(unseen, {}, Signals(nothing, 0), Targets(nothing, np.zeros(nothing.shape, dtype=np.bool_), nothing))
-
-
-def _worst(pieces: Mapping[str, Piece]) -> dict[str, float]:
-    """The largest start-up error of each feature over symbols."""
-    found: dict[str, float] = {}
-    for piece in pieces.values():
-        for name, error in piece.startup.items():
-            found[name] = max(error, found.get(name, 0.0))
-    return found
-
-
-def wanted(panel: Panel, pieces: Mapping[str, Piece], config: RunConfig) -> Targets:
-    """Sizes and decisions of all symbols on the panel. A symbol decides on bars of its own only."""
-    if len(pieces) == 1:
-        return next(iter(pieces.values())).targets
-    decides = np.zeros((len(panel.bars), len(panel.bars.symbols)), dtype=np.bool_)
-    for i, symbol in enumerate(panel.bars.symbols):
-        decides[panel.rows[symbol], i] = pieces[symbol].targets.decides[:, 0]
-    return Targets(
-        panel.spread({s: p.targets.weights for s, p in pieces.items()}, 0.0),
-        decides,
-        panel.spread({s: p.targets.signals for s, p in pieces.items()}, 0.0),
-        notional=config.risk.notional,
-    )
 
 
 def account_of(

@@ -27,7 +27,8 @@ JSON_LINES = "application/jsonl"
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 BENCHMARK = "benchmark.json"
-OUTSIDE = {MANIFEST: JSON, CHECKSUMS: TEXT, BENCHMARK: JSON}
+PROFILE = "profile.json"
+OUTSIDE = {MANIFEST: JSON, CHECKSUMS: TEXT, BENCHMARK: JSON, PROFILE: JSON}
 """Media types of the files of a run that its manifest does not list."""
 
 LARGE = 1_000_000

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -71,6 +72,7 @@ runs = Table(
     Column("config", JSON, nullable=False),
     Column("note", Text),
     Column("pinned", Boolean, nullable=False),
+    Column("profile", Boolean, nullable=False, server_default=false()),
     Column("warnings", JSON, nullable=False),
     Column("error", JSON),
     Column("manifest_hash", String(64)),

@@ -13,12 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 import orjson
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 
 from app.settings import Settings
 
@@ -41,7 +36,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self._settings = settings
+        self.data_dir = settings.data_dir
         self._reader = _engine(settings.sqlalchemy_url, "DEFERRED", pool_size=READERS)
         self._writer = _engine(settings.sqlalchemy_url, "IMMEDIATE", pool_size=1, max_overflow=0)
         self._limiter: anyio.CapacityLimiter | None = None
@@ -50,6 +45,12 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A reading transaction: one consistent view."""
         with self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """The writing connection without a transaction, for a change of the schema."""
+        with self._writer.connect() as connection:
             yield connection
 
     @contextmanager
@@ -64,22 +65,13 @@ class Database:
             self._limiter = anyio.CapacityLimiter(THREADS)
         return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._limiter)
 
-    def migrate(self) -> None:
-        """Bring the schema to this code's version, alone. Raises ``SchemaIsNewerError`` if it is ahead."""
-        config = alembic_config()
-        script = ScriptDirectory.from_config(config)
-        with FileLock(self._settings.data_dir / "migrate.lock"), self._writer.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-            connection.rollback()
-            if current == script.get_current_head():
-                return
-            if current is not None and current not in {s.revision for s in script.walk_revisions()}:
-                raise SchemaIsNewerError(
-                    f"the database is at revision {current}, which this version does not know: upgrade tplusone"
-                )
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+    def is_current(self) -> bool:
+        """Whether the schema is this code's version; the names of the scripts begin with their revision."""
+        newest = max(path.name.partition("_")[0] for path in (scripts() / "versions").glob("*.py"))
+        with self.read() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest
 
     def close(self) -> None:
         """Give the connections back."""
@@ -87,18 +79,11 @@ class Database:
         self._writer.dispose()
 
 
-class SchemaIsNewerError(RuntimeError):
-    """The database was written by a newer version."""
-
-
-def alembic_config() -> Config:
-    """Alembic's configuration: the scripts beside the package, in a checkout or in an installed wheel."""
+def scripts() -> Path:
+    """Where the migrations are: beside the package, in a checkout or in an installed wheel."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "alembic"
-    config = Config()
-    location = installed if installed.exists() else package.parent / "alembic"
-    config.set_main_option("script_location", str(location).replace("%", "%%"))
-    return config
+    return installed if installed.exists() else package.parent / "alembic"
 
 
 def _engine(url: str, begin: str, **pool: Any) -> Engine:

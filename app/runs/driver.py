@@ -102,7 +102,7 @@ class RunDriver:
         if key in self._cancels or self._stopping:
             raise StoppedError("stopped before it reached a worker")
         dataset = self._datasets.path(row["dataset"], row["digest"])
-        job = Job(row["config"], dataset, aside, self._settings.feature_cache_mb * MIB)
+        job = Job(row["config"], dataset, aside, self._settings.feature_cache_mb * MIB, row["profile"])
         outcome = await self._executor.run(key, execute, job, recorder.note)
         await recorder.flush()
         removed = await self._database.call(self._complete, row["id"], attempt, outcome, aside)

@@ -66,7 +66,8 @@ async def create_run(
         known = await services.database.call(services.runs.known, resolved)
         return json_response(estimate(resolved, known=known))
     seconds = headers.wait_seconds(prefer)
-    request = Request(body.tags, body.note, headers.idempotency_key(idempotency_key), seconds is not None)
+    key = headers.idempotency_key(idempotency_key)
+    request = Request(body.tags, body.note, key, seconds is not None, body.profile)
     stored, claim = await services.database.call(services.runs.claim, resolved, request)
     name, attempt = stored.row["id"], stored.row["attempt"]
     extra = {"Location": f"/runs/{name}"}

@@ -48,6 +48,7 @@ class NewRun:
     strategy: str
     symbols: Sequence[str]
     config: Mapping[str, Any]
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def insert_run(connection: Connection, run: NewRun, attempt: int) -> None:
             strategy=run.strategy,
             config=dict(run.config),
             pinned=False,
+            profile=run.profile,
             warnings=[],
             created_at=stamp,
             queued_at=stamp,
@@ -146,7 +148,7 @@ def insert_attempt(connection: Connection, run_id: str, attempt: int, stamp: int
     connection.execute(insert(attempts).values(run_id=run_id, attempt=attempt, status=Status.QUEUED, queued_at=stamp))
 
 
-def requeue(connection: Connection, run_id: str) -> int:
+def requeue(connection: Connection, run_id: str, *, profile: bool = False) -> int:
     """Queue the next attempt of a run that failed, was cancelled or interrupted; returns its number."""
     stamp = now()
     attempt = int(connection.execute(select(runs.c.attempt).where(runs.c.id == run_id)).scalar_one()) + 1
@@ -156,6 +158,7 @@ def requeue(connection: Connection, run_id: str) -> int:
         .values(
             status=Status.QUEUED,
             attempt=attempt,
+            profile=profile,
             stage=None,
             progress=0.0,
             error=None,

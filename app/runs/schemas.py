@@ -20,7 +20,7 @@ Tags = Annotated[
 ]
 Note = Annotated[str, Field(max_length=10_000, description="free text; no part of the run's identity")]
 
-SIBLINGS = ("tags", "note")
+SIBLINGS = ("tags", "note", "profile")
 """Fields of a POST that stand beside the configuration and are not hashed."""
 
 
@@ -29,6 +29,7 @@ class RunRequest(RunConfig):
 
     tags: Tags = ()
     note: Note | None = None
+    profile: Annotated[bool, Field(description="leave profile.json: where the time of this computation went")] = False
 
     def config(self) -> RunConfig:
         """The configuration alone."""

@@ -47,6 +47,7 @@ class Request:
     note: str | None = None
     key: str | None = None
     waits: bool = False
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,11 @@ class RunService:
         if repository.count_queued(connection) >= self._settings.queue_limit:
             raise QueueFullError(f"{self._settings.queue_limit} runs are waiting already: try again later")
         if known is not None:
-            attempt = repository.requeue(connection, name)
+            attempt = repository.requeue(connection, name, profile=request.profile)
         else:
             grave = repository.tombstone(connection, name)
             attempt = 1 if grave is None else int(grave["attempt"]) + 1
-            repository.insert_run(connection, _new_run(resolved, name), attempt)
+            repository.insert_run(connection, _new_run(resolved, name, profile=request.profile), attempt)
         event_log.append(connection, name, attempt, [Entry("queued", message=f"attempt {attempt} waits for a worker")])
         return Claim.QUEUED
 
@@ -202,7 +203,7 @@ def _claim_of(stored: Stored) -> Claim:
     return Claim.FINAL if stored.status in FINAL else Claim.UNDER_WAY
 
 
-def _new_run(resolved: Resolved, name: str) -> NewRun:
+def _new_run(resolved: Resolved, name: str, *, profile: bool) -> NewRun:
     config: RunConfig = resolved.config
     return NewRun(
         id=name,
@@ -212,4 +213,5 @@ def _new_run(resolved: Resolved, name: str) -> NewRun:
         strategy=config.strategy.name,
         symbols=config.symbols,
         config=config.plain(),
+        profile=profile,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.artifacts import manifest
+from app.artifacts.profile import profiled, write_profile
 from app.executors.base import Emit
 from engine.config import parse_config
 from engine.data.columnar import open_mapped
@@ -37,6 +38,7 @@ class Job:
     dataset: Path
     aside: Path
     feature_bytes: int = 0
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,24 @@ class Outcome:
 
 def execute(job: Job, emit: Emit) -> Outcome:
     """Compute a run and write its artifacts aside."""
-    hooks = _Hooks(emit)
+    hooks = Watch(emit)
     shutil.rmtree(job.aside, ignore_errors=True)  # of a try whose worker was killed
     config = parse_config(job.config)
     data = open_mapped(job.dataset, config.symbols)
-    _reset_peak()
+    reset_peak()
     FEATURES.max_bytes = job.feature_bytes
-    result = run(config, data, hooks, FEATURES if job.feature_bytes else None)
-    with within(hooks, Stage.ARTIFACTS):
-        files = manifest.write(result, job.aside)
-    manifest.write_benchmark(job.aside, hooks.seconds, result, _peak_bytes())
+    with profiled(job.profile) as profile:
+        result = run(config, data, hooks, FEATURES if job.feature_bytes else None)
+        with within(hooks, Stage.ARTIFACTS):
+            files = manifest.write(result, job.aside)
+    manifest.write_benchmark(job.aside, hooks.seconds, result, peak_bytes())
+    if profile is not None:
+        write_profile(job.aside / manifest.PROFILE, profile, hooks.seconds)
     return Outcome(files, result.summary()["metrics"], result.warnings)
 
 
 @dataclass
-class _Hooks:
+class Watch:
     """Forwards what a run says, and keeps the seconds of each stage."""
 
     emit: Emit
@@ -104,12 +109,13 @@ def _in_own_process() -> bool:
     return threading.current_thread() is threading.main_thread() and Path("/proc/self/status").exists()
 
 
-def _reset_peak() -> None:
+def reset_peak() -> None:
+    """Forget the highest memory use so far."""
     if _in_own_process():
         Path("/proc/self/clear_refs").write_text(RESET_PEAK)
 
 
-def _peak_bytes() -> int | None:
+def peak_bytes() -> int | None:
     """The most memory the process of this run had in use since it began; None where that is not the run's alone."""
     if not _in_own_process():
         return None

@@ -1,0 +1,100 @@
+"""What each symbol is by itself: its features, its signals and its sizes, on its own bars."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.config import RunConfig
+from engine.data.align import Panel
+from engine.data.bars import Bars
+from engine.errors import CancelledError, ConfigError, EngineError, FieldError
+from engine.features import FeatureCache, feature_matrix
+from engine.hooks import Hooks, Stage
+from engine.portfolio import targets
+from engine.results import Signals, Targets
+from engine.strategies import signals
+from engine.types import Floats
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One symbol on its own bars, (T_i, 1): what was seen, signalled and sized."""
+
+    context: Mapping[str, Floats]
+    startup: Mapping[str, float]
+    signals: Signals
+    targets: Targets
+
+
+def look(
+    config: RunConfig, panel: Panel, digests: Mapping[str, str], hooks: Hooks, cache: FeatureCache | None
+) -> tuple[dict[str, Piece], dict[str, Mapping[str, str]]]:
+    """Features, signals and sizes of every symbol, and the warnings of those whose computation failed.
+
+    Among several symbols a failure stays with its symbol, which goes without a signal; a single one fails the run.
+    """
+    pieces: dict[str, Piece] = {}
+    failures: dict[str, Mapping[str, str]] = {}
+    for done, (symbol, bars) in enumerate(panel.own.items()):
+        # What alignment left out is not there any more: the rows have another digest than the symbol's own.
+        digest = digests[symbol] if not panel.lost[symbol] else f"{digests[symbol]}/{len(bars)}/{bars.time[0]}"
+        try:
+            pieces[symbol] = _piece(config, symbol, bars, digest, None if panel.lost[symbol] else cache)
+        except CancelledError:
+            raise
+        except Exception as error:
+            if len(panel.own) == 1:
+                raise
+            failures[symbol] = {"code": "SYMBOL_FAILED", "message": f"{symbol} takes no part: {sentence(error)}"}
+            pieces[symbol] = _silent(bars, config)
+        hooks.progress(Stage.FEATURES, (done + 1) / len(panel.own))
+    if len(failures) == len(panel.own):
+        raise ConfigError([FieldError("/symbols", "symbol_failed", str(w["message"])) for w in failures.values()])
+    return pieces, failures
+
+
+def _piece(config: RunConfig, symbol: str, bars: Bars, digest: str, cache: FeatureCache | None) -> Piece:
+    rules = config.execution
+    features = feature_matrix(bars, config.features(symbol), rules.feature_lag, cache, digest)
+    context = feature_matrix(bars, config.context(), rules.feature_lag, cache, digest)
+    signal = signals(config.strategy_of(symbol), features, config.risk.warmup)
+    startup = {**context.startup, **features.startup}
+    del features  # as large as the data, and done with
+    return Piece(context.values, startup, signal, targets(config.risk, signal, bars, rules.rebalance.name))
+
+
+def _silent(bars: Bars, config: RunConfig) -> Piece:
+    """A symbol that wants nothing."""
+    nothing = np.zeros(bars.close.shape)
+    unseen = {name: np.full(nothing.shape, np.nan) for name in config.context()}
+    return Piece(unseen, {}, Signals(nothing, 0), Targets(nothing, np.zeros(nothing.shape, dtype=np.bool_), nothing))
+
+
+def worst(pieces: Mapping[str, Piece]) -> dict[str, float]:
+    """The largest start-up error of each feature over symbols."""
+    found: dict[str, float] = {}
+    for piece in pieces.values():
+        for name, error in piece.startup.items():
+            found[name] = max(error, found.get(name, 0.0))
+    return found
+
+
+def wanted(panel: Panel, pieces: Mapping[str, Piece], config: RunConfig) -> Targets:
+    """Sizes and decisions of all symbols on the panel. A symbol decides on bars of its own only."""
+    if len(pieces) == 1:
+        return next(iter(pieces.values())).targets
+    decides = np.zeros((len(panel.bars), len(panel.bars.symbols)), dtype=np.bool_)
+    for i, symbol in enumerate(panel.bars.symbols):
+        decides[panel.rows[symbol], i] = pieces[symbol].targets.decides[:, 0]
+    return Targets(
+        panel.spread({s: p.targets.weights for s, p in pieces.items()}, 0.0),
+        decides,
+        panel.spread({s: p.targets.signals for s, p in pieces.items()}, 0.0),
+        notional=config.risk.notional,
+    )
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, without what only a developer can read."""
+    return error.message if isinstance(error, EngineError) else f"its computation failed ({type(error).__name__})"
