@@ -123,7 +123,7 @@ class Result:
             "strategy": self.config.strategy.name,
             "period": {
                 "start": stamp(int(self.bars.time[0])),
-                "end": stamp(int(self.bars.close_time[-1])),
+                "end": stamp(int(self.bars.closes_at(-1))),
                 "rows": len(self.bars),
             },
             "metrics": tables.main_metrics(dict(self.metrics)),
@@ -164,7 +164,7 @@ def warn(
 ) -> tuple[dict[str, str], ...]:
     """What a reader must know before believing the numbers. ``rows`` is what is odd about each symbol's."""
     found = []
-    price_jumps = sum(report["price_jumps"] for report in rows.values())
+    price_jumps, spikes = (sum(report[name] for report in rows.values()) for name in ("price_jumps", "price_spikes"))
     if len(ledger.fills) == 0:
         why = "the signal never changed" if len(ledger.orders) == 0 else "no order met a tradable bar in time"
         if signal.warmup >= len(bars):
@@ -183,7 +183,10 @@ def warn(
     if price_jumps:
         message = f"{price_jumps} closes are over 3 times or under a third of the one before: splits or bad rows?"
         found.append({"code": "PRICE_JUMPS", "message": message})
-    days = (bars.close_time[-1] - bars.time[0]) / NANOSECONDS_PER_DAY
+    if spikes:
+        message = f"{spikes} bars have a high or low over 3 times away from both open and close: bad ticks?"
+        found.append({"code": "PRICE_SPIKES", "message": message})
+    days = (bars.closes_at(-1) - bars.time[0]) / NANOSECONDS_PER_DAY
     if days < sessions.DAYS_PER_YEAR:
         found.append(
             {"code": "SHORT_PERIOD", "message": f"{days:.1f} days are less than a year: annual figures say little"}
@@ -252,5 +255,5 @@ def _prices(rules: Execution) -> list[str]:
 def partial_curve(bars: Bars, ledger: Ledger) -> dict[str, Any]:
     """At most 100 evenly spaced points of the equity curve: ``[seconds since 1970, equity]``."""
     at = np.unique(np.linspace(0, len(bars) - 1, min(CURVE_POINTS, len(bars))).astype(np.int64))
-    seconds = bars.close_time[at] // NANOSECONDS_PER_SECOND
+    seconds = bars.closes_at(at) // NANOSECONDS_PER_SECOND
     return {"points": [[int(s), float(e)] for s, e in zip(seconds, ledger.equity[at], strict=True)]}

@@ -25,11 +25,12 @@ from engine.data.align import Panel, align, beside
 from engine.data.bars import Bars, Conventions, Dataset
 from engine.data.checks import describe_rows
 from engine.data.resample import Resampled
+from engine.data.tally import tally
 from engine.errors import CancelledError, ConfigError, FieldError
 from engine.execution import Execution, round_trips, side_by_side, simulate
 from engine.features import FeatureCache
 from engine.hooks import Hooks, NoHooks, Stage, within
-from engine.metrics.annualise import curve
+from engine.metrics.annualise import curve_at
 from engine.metrics.core import core_metrics
 from engine.outcome import Result, assumptions, partial_curve, warn
 from engine.pieces import look, sentence, wanted, worst
@@ -233,12 +234,14 @@ def _tell(result: Result, hooks: Hooks) -> None:
 def panel_of(config: RunConfig, made: Mapping[str, Resampled]) -> tuple[Panel, dict[str, str], dict[str, Any]]:
     """The bars of the run on one clock, the digest of each symbol's, and what is odd about them."""
     conventions = next(iter(made.values())).conventions
-    panel = align({s: mine.series for s, mine in made.items()}, conventions, config.portfolio.align)
+    odd = {s: tally(mine.series) for s, mine in made.items()}
+    priced = {s for s, found in odd.items() if found.unpriced == 0}
+    panel = align({s: mine.series for s, mine in made.items()}, conventions, config.portfolio.align, priced)
     if not len(panel.bars):
         raise ConfigError([FieldError("/symbols", "no_common_bar", "there is no bar that all symbols have")])
     report = {}
     for symbol, mine in sorted(made.items()):
-        report[symbol] = describe_rows(mine.series, mine.conventions)
+        report[symbol] = describe_rows(mine.series, mine.conventions, odd[symbol])
         if mine.info is not None:
             report[symbol]["resampled"] = dict(mine.info)
         if len(made) > 1:
@@ -264,22 +267,19 @@ def account_of(
         rules.correlation_minimum,
         lambda done: hooks.progress(Stage.SIZING, done),
     )
-    days = sessions.days(bars.time, bars.conventions)
+    daily = any(rules.limits.of(s, "max_symbol_daily_loss") for s in bars.symbols)
+    days = sessions.days(bars.time, bars.conventions) if daily else np.zeros(0, dtype=np.int64)
     return Together(rules, bars.symbols, divided.values, divided.row, last, days), divided
 
 
 def measure(bars: Bars, ledger: Ledger, trades: Trades) -> dict[str, Metric]:
     """The core metrics: ratios from daily closes by the calendar, drawdown from every bar."""
-    days = sessions.days(bars.time, bars.conventions)
-    daily = curve(
-        days,
-        bars.close_time,
-        ledger.equity,
-        ledger.initial_capital,
-        periods_per_year(bars.conventions),
-    )
+    last = sessions.day_ends(bars.time, bars.conventions)
+    annual = periods_per_year(bars.conventions)
+    daily = curve_at(bars.closes_at(last), ledger.equity[last], ledger.initial_capital, annual)
+    ahead = int(bars.closes_at(0)) - int(bars.clock[0])  # only spans of time count
     bars_per_year = sessions.bars_per_year(bars.conventions)
-    return core_metrics(daily, ledger, trades, int(bars.time[0]), bars.close_time, bars_per_year)
+    return core_metrics(daily, ledger, trades, int(bars.time[0]) - ahead, bars.clock, bars_per_year)
 
 
 def periods_per_year(conventions: Conventions) -> float:

@@ -1,6 +1,6 @@
 """Several symbols on one clock: the bars all of them have, or the bars any of them has (semantics section 8)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,14 +47,21 @@ class Panel:
         return result
 
 
-def align(series: Mapping[str, Series], conventions: Conventions, how: Align = "intersection") -> Panel:
+def align(
+    series: Mapping[str, Series],
+    conventions: Conventions,
+    how: Align = "intersection",
+    priced: Collection[str] = (),
+) -> Panel:
     """The panel of at least one symbol. Under ``union`` a bar a symbol has not is without price and untradable.
+
+    ``priced`` are the symbols of which every bar is known to have its prices.
 
     An intersection may be empty: the caller refuses that.
     """
     symbols = tuple(sorted(series))
     if len(symbols) == 1:
-        only = Bars.of(symbols[0], series[symbols[0]], conventions)
+        only = Bars.of(symbols[0], series[symbols[0]], conventions, priced=symbols[0] in priced)
         return Panel(only, {symbols[0]: only}, {symbols[0]: np.arange(len(only))}, {symbols[0]: 0})
     kept = dict(series)
     times = [rows.time for rows in series.values()]
@@ -65,7 +72,7 @@ def align(series: Mapping[str, Series], conventions: Conventions, how: Align = "
             if len(rows) > len(time):
                 kept[symbol] = rows.take(np.searchsorted(rows.time, time), whole=True)
                 lost[symbol] = len(rows) - len(time)
-    own = {symbol: Bars.of(symbol, kept[symbol], conventions) for symbol in symbols}
+    own = {s: Bars.of(s, kept[s], conventions, priced=s in priced) for s in symbols}
     rows_of = {symbol: np.searchsorted(time, own[symbol].time) for symbol in symbols}
     return Panel(_stack(symbols, own, rows_of, time), own, rows_of, lost)
 
@@ -99,14 +106,16 @@ def _all(times: Sequence[Ints]) -> Ints:
 def _stack(symbols: tuple[str, ...], own: Mapping[str, Bars], rows: Mapping[str, Ints], time: Ints) -> Bars:
     """Columns (T, N) of the symbols' own bars; no price, no volume and no trade where one is missing."""
     shape = len(time), len(symbols)
-    close_time = np.empty(len(time), dtype=np.int64)
+    even = all(own[s].ends is None for s in symbols)
+    ends = np.empty(0 if even else len(time), dtype=np.int64)
     columns = {c: np.empty(shape) for c in COLUMNS}
     tradable = np.zeros(shape, dtype=np.bool_)
     names = set.intersection(*(set(own[s].extra) for s in symbols))
     extra = {name: np.full(shape, np.nan) for name in sorted(names)}
     for i, symbol in enumerate(symbols):
         mine, at = own[symbol], rows[symbol]
-        close_time[at] = mine.close_time
+        if not even:
+            ends[at] = mine.close_time
         for name, column in columns.items():
             if len(at) < len(time):
                 column[:, i] = 0.0 if name == "volume" else np.nan
@@ -114,7 +123,10 @@ def _stack(symbols: tuple[str, ...], own: Mapping[str, Bars], rows: Mapping[str,
         tradable[at, i] = mine.tradable[:, 0]
         for name, column in extra.items():
             column[at, i] = mine.extra[name][:, 0]
-    for array in (*columns.values(), *extra.values(), tradable, close_time):
+    for array in (*columns.values(), *extra.values(), tradable, ends):
         array.flags.writeable = False
     conventions = own[symbols[0]].conventions
-    return Bars(symbols, conventions, time, close_time, **columns, tradable=tradable, extra=extra)
+    made = Bars(symbols, conventions, time, None if even else ends, **columns, tradable=tradable, extra=extra)
+    if all(len(rows[s]) == len(time) and own[s].is_priced for s in symbols):
+        made.mark_priced()
+    return made

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from engine.canonical import array_digest, canonical_bytes, sha256_hex
 from engine.errors import DataError, nearest
+from engine.kernels import kernel
 from engine.types import NANOSECONDS_PER_SECOND, Bools, Floats, Ints, Times
 
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -164,6 +165,7 @@ class Dataset:
 class Bars:
     """The bars of a run. ``time`` and ``close_time`` (T,) int64 ns; prices and volume (T, N) float64.
 
+    ``ends`` (T,) are the close times where bars are not all of one length, else None.
     ``extra`` holds further columns by name. ``tradable`` (T, N): a fill may happen in that bar. A bar of zero volume
     is not tradable where the symbol has volume at all (semantics section 4).
     """
@@ -171,7 +173,7 @@ class Bars:
     symbols: tuple[str, ...]
     conventions: Conventions
     time: Times
-    close_time: Times
+    ends: Times | None
     open: Floats
     high: Floats
     low: Floats
@@ -181,35 +183,62 @@ class Bars:
     extra: Mapping[str, Floats] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, symbol: str, series: Series, conventions: Conventions) -> "Bars":
-        """The bars of one symbol, as (T, 1) views of its series."""
+    def of(cls, symbol: str, series: Series, conventions: Conventions, *, priced: bool = False) -> "Bars":
+        """The bars of one symbol, as (T, 1) views of its series; ``priced`` where all are known to be valid."""
         tradable = series.volume > 0.0 if series.has_volume else np.ones(len(series), dtype=np.bool_)
-        return cls(
+        made = cls(
             symbols=(symbol,),
             conventions=conventions,
             time=series.time,
-            close_time=series.closes(conventions.bar_ns),
+            ends=series.close_time,
             **{c: _read_only(getattr(series, c)).reshape(-1, 1) for c in COLUMNS},
             tradable=_read_only(tradable).reshape(-1, 1),
             extra={name: _read_only(values).reshape(-1, 1) for name, values in series.extra.items()},
         )
+        if priced:
+            made.mark_priced()
+        return made
 
     def __len__(self) -> int:
         return len(self.time)
 
+    @property
+    def is_priced(self) -> bool:
+        """Whether every bar is known to have its prices."""
+        return "valid" in vars(self) and bool(self.valid.all())
+
+    def mark_priced(self) -> None:
+        """Keep the answer of ``valid``: somebody has looked at every price."""
+        vars(self)["valid"] = np.ones(self.close.shape, dtype=np.bool_)
+
+    @cached_property
+    def close_time(self) -> Times:
+        """(T,) ns; made when somebody asks, for few do."""
+        return self.time + self.conventions.bar_ns if self.ends is None else self.ends
+
+    @property
+    def clock(self) -> Times:
+        """(T,) ns that lie as far apart as close times: these, or the opens where every bar is of one length."""
+        return self.time if self.ends is None else self.ends
+
+    def closes_at(self, index: Ints | int) -> Times:
+        """Close times, ns, of the bars of an index."""
+        closes: Times = self.clock[index] + (self.conventions.bar_ns if self.ends is None else 0)
+        return closes
+
     @cached_property
     def valid(self) -> Bools:
         """(T, N) whether all four prices are finite and above zero."""
-        valid = np.ones(self.close.shape, dtype=np.bool_)
-        for price in (self.open, self.high, self.low, self.close):
-            valid &= (price > 0.0) & (price < np.inf)
+        valid = np.empty(self.close.shape, dtype=np.bool_)
+        first, high, low, last = (np.ascontiguousarray(getattr(self, c)).reshape(-1) for c in COLUMNS[:4])
+        mark_valid(first, high, low, last, valid.reshape(-1))
         return valid
 
     def slice(self, first: int, last: int) -> "Bars":
         """Bars ``first`` to ``last`` (exclusive), as views."""
-        arrays = ("time", "close_time", *COLUMNS, "tradable")
+        arrays = {name: getattr(self, name)[first:last] for name in ("time", *COLUMNS, "tradable")}
         extra = {name: values[first:last] for name, values in self.extra.items()}
-        return replace(self, extra=extra, **{name: getattr(self, name)[first:last] for name in arrays})
+        return replace(self, **arrays, ends=None if self.ends is None else self.ends[first:last], extra=extra)
 
     def column(self, name: str) -> Floats:
         """(T, N) of ``open``, ``high``, ``low``, ``close``, ``volume`` or an extra column.
@@ -223,6 +252,21 @@ class Bars:
             raise DataError(f"there is no column '{name}'.{nearest(name, known)} There are: {', '.join(known)}")
         values: Floats = getattr(self, name)
         return values
+
+
+@kernel
+def mark_valid(opens: Floats, highs: Floats, lows: Floats, closes: Floats, valid: Bools) -> None:
+    """Write whether all four prices of each of (K,) bars are finite and above zero."""
+    for k in range(valid.shape[0]):
+        positive = (opens[k] > 0.0) & (highs[k] > 0.0) & (lows[k] > 0.0) & (closes[k] > 0.0)
+        valid[k] = positive & (opens[k] < np.inf) & (highs[k] < np.inf) & (lows[k] < np.inf) & (closes[k] < np.inf)
+
+
+def mark_valid_plain(opens: Floats, highs: Floats, lows: Floats, closes: Floats, valid: Bools) -> None:
+    """Twin of :func:`mark_valid`."""
+    valid[:] = True
+    for price in (opens, highs, lows, closes):
+        valid &= (price > 0.0) & (price < np.inf)
 
 
 def _any_positive(volume: Floats) -> bool:

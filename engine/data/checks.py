@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.data.bars import Conventions, Series
-from engine.data.oddities import flat, jumps, oddities, scale_jumps
+from engine.data.oddities import oddities, scale_jumps
 from engine.data.policy import RULES, Action, Policy
-from engine.data.sessions import HOUR_NS, missing_bars
+from engine.data.sessions import HOUR_NS
+from engine.data.tally import Tally, gaps, tally
 from engine.errors import DataError
 from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Bools, Ints, Times
 
@@ -171,19 +172,21 @@ def span(series: Series, conventions: Conventions) -> dict[str, Any]:
     return {"rows": len(series), "start": stamp(int(series.time[0])), "end": stamp(end)}
 
 
-def describe_rows(series: Series, conventions: Conventions) -> dict[str, Any]:
-    """What a run should know about the rows it uses.
+def describe_rows(series: Series, conventions: Conventions, odd: Tally | None = None) -> dict[str, Any]:
+    """What a run should know about the rows it uses; ``odd`` is their tally, where somebody has it.
 
     ``rows``, ``start``, ``end``; ``gaps`` with ``count`` and ``longest_bars`` (see ``missing_bars`` for what
     counts); ``zero_volume``, 0 for a symbol without volume; ``flat_bars``, where all four prices are one;
-    ``price_jumps``, where a close is more than 3 times the one before, or less than a third.
+    ``price_jumps``, where a close is more than 3 times the one before, or less than a third; ``price_spikes``, where a
+    high or low is more than 3 times away from both open and close.
     """
-    missing = missing_bars(series.time, conventions)
-    silent = int((series.volume == 0.0).sum()) if series.volume.any() else 0
+    count, longest = gaps(series.time, conventions)
+    odd = odd or tally(series)
     return {
         **span(series, conventions),
-        "gaps": {"count": int((missing > 0).sum()), "longest_bars": int(missing.max(initial=0))},
-        "zero_volume": silent,
-        "flat_bars": int(flat(series).sum()),
-        "price_jumps": int(jumps(series.close).sum()),
+        "gaps": {"count": count, "longest_bars": longest},
+        "zero_volume": odd.silent,
+        "flat_bars": odd.flat,
+        "price_jumps": odd.jumps,
+        "price_spikes": odd.spikes,
     }

@@ -25,6 +25,8 @@ ALWAYS, WEEKDAYS = "24x7", "24x5"
 DAYS_PER_YEAR = 365.25
 _MONDAY_OFFSET = 3  # 1970-01-01 was a Thursday
 _SATURDAY = 5
+_STRIDE = 64
+"""Every how many bars the day is asked first: a day of minute bars has 390 and more."""
 
 
 def check_calendar(calendar: str) -> str:
@@ -81,6 +83,23 @@ def days(open_time: Times, conventions: Conventions) -> Ints:
     if written.all():
         return open_time // NANOSECONDS_PER_DAY
     return np.where(written, open_time // NANOSECONDS_PER_DAY, _session_days(open_time, conventions.calendar))
+
+
+def day_ends(open_time: Times, conventions: Conventions) -> Ints:
+    """(D,) index of the last bar of each day that has one, from (T,) rising ns UTC opens.
+
+    The same as where :func:`days` changes, but the day never falls: between two bars of one day lie bars of that day.
+    So most bars are not asked. Raises ``DataError`` for an unknown calendar.
+    """
+    last = len(open_time) - 1
+    if last < 0:
+        return np.empty(0, dtype=np.int64)
+    marks = np.append(np.arange(0, last, _STRIDE), last)
+    changing = marks[np.flatnonzero(np.diff(days(open_time[marks], conventions)))]
+    between = np.minimum(changing[:, None] + np.arange(_STRIDE + 1), last).ravel()
+    asked = np.concatenate((marks[:1], between, marks[-1:]))  # with both ends, which span an exchange's sessions
+    ends = asked[np.flatnonzero(np.diff(days(open_time[asked], conventions)))]
+    return np.append(ends, last)
 
 
 def _session_days(time: Times, code: str) -> Ints:

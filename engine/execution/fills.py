@@ -5,10 +5,9 @@ decisions. A decision at bar t fills at bar t + fill_lag at the earliest; an ord
 waits. ``engine.execution.plain`` states the same in plain Python, and tests hold the two equal.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from engine.data.bars import Bars
 from engine.execution.decisions import RUIN, SUPERSEDED, decide_all, leave_all
@@ -30,6 +29,7 @@ from engine.execution.inputs import (
     terms_of,
 )
 from engine.execution.portfolio import Plan, decide_together, end_symbols, judge, next_snapshot, plan_of, room_for, take
+from engine.execution.records import columns
 from engine.execution.rules import Execution
 from engine.kernels import kernel, part
 from engine.portfolio.correlation import Estimates, estimates
@@ -86,18 +86,10 @@ def made_of(path: Floats, mark: Floats, records: "Written", told: "Told", accrue
         orders=Orders(**columns(records.orders, Orders)),
         fills=Fills(**columns(records.fills, Fills)),
         events=Events(**columns(records.events, Events)),
-        snapshots=Snapshots(
-            **columns(records.snapshots, Snapshots, SNAPSHOT), **columns(records.pairs, Snapshots, PAIR)
-        ),
+        snapshots=Snapshots(**columns(records.snapshots, Snapshots), **columns(records.pairs, Snapshots)),
         accrued=accrued,
         **told._asdict(),
     )
-
-
-def columns(records: Records, kind: type[Any], names: np.dtype[Any] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """The fields of a frozen value from a record array, one contiguous array each; of ``names`` only, if given."""
-    fields = kind.__dataclass_fields__ if names is None else names.names or ()
-    return {name: np.ascontiguousarray(records[name]) for name in fields}
 
 
 @part

@@ -102,8 +102,8 @@ STATE = np.dtype(
 class Market(NamedTuple):
     """Arrays (T, N) but ``close_time`` (T,) ns. ``mark`` is the close, or the last valid one before.
 
-    ``base`` is the price orders fill at, before slippage. ``sigma`` and ``adv`` are (0, 0) where no model needs
-    them, and so is ``volume``.
+    Of ``close_time`` only differences count. ``base`` is the price orders fill at, before slippage. ``sigma`` and
+    ``adv`` are (0, 0) where no model needs them, and so is ``volume``.
     """
 
     open: Floats
@@ -166,7 +166,7 @@ def market(bars: Bars, rules: Execution) -> Market:
         "volume": bars.volume if uses_volume else _NOTHING,
         "sigma": sigma,
         "adv": adv,
-        "close_time": bars.close_time,
+        "close_time": bars.clock,
         "valid": valid,
         "tradable": tradable,
     }

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.data.bars import Bars
-from engine.execution.fills import columns
 from engine.execution.inputs import Records
 from engine.execution.pricing import CLOSE
+from engine.execution.records import columns
 from engine.kernels import kernel
 from engine.results import Fills, Ledger, Moment, Trades
 from engine.types import Bools, Floats, Ints

@@ -12,10 +12,13 @@ import numpy as np
 
 from engine.data.bars import Bars
 from engine.features.cache import FeatureCache
+from engine.kernels import kernel
 from engine.types import Floats
 
 STARTS = 8
 """How many late starts the start-up error is measured on."""
+ROOM = 8
+"""Rows of room before an array that :func:`roomy` makes: a lag up to that costs no copy."""
 
 
 class Feature(Protocol):
@@ -73,14 +76,40 @@ class Column:
         return bars.column(self.name)
 
 
+def roomy(rows: int, assets: int) -> Floats:
+    """(T, N) for a feature to fill, with room before it for :func:`lagged`. Only its maker may hold it."""
+    return np.empty((rows + ROOM, assets))[ROOM:]  # numpy asks for huge pages, a kernel does not
+
+
 def lagged(raw: Floats, lag: int) -> Floats:
-    """(T, N) with row t holding raw row t - lag; the first ``lag`` rows are NaN. ``lag`` 0 returns ``raw``."""
+    """(T, N) with row t holding raw row t - lag; the first ``lag`` rows are NaN. ``lag`` 0 returns ``raw``.
+
+    An array of :func:`roomy` is given up: the same memory, begun earlier, is the result.
+    """
     if lag == 0:
         return raw
-    shifted = np.empty_like(raw)
+    room = raw.base
+    if room is None or lag > ROOM or not _is_roomy(raw, room):
+        shifted = np.empty_like(raw)
+        shifted[lag:] = raw[:-lag]
+    else:
+        shifted = room[ROOM - lag : len(room) - lag]
+        room[len(room) - lag :] = np.nan  # what must not be seen yet is not in reach either
     shifted[:lag] = np.nan
-    shifted[lag:] = raw[:-lag]
     return shifted
+
+
+def _is_roomy(raw: Floats, room: Floats) -> bool:
+    """Whether ``raw`` is an array as :func:`roomy` makes them, whole and in place."""
+    return (
+        room.dtype == raw.dtype
+        and room.flags.owndata
+        and room.flags.c_contiguous
+        and raw.flags.c_contiguous
+        and raw.flags.writeable
+        and room.shape == (len(raw) + ROOM, *raw.shape[1:])
+        and raw.ctypes.data == room.ctypes.data + room.strides[0] * ROOM
+    )
 
 
 def feature_matrix(
@@ -139,14 +168,33 @@ def over_valid(columns: list[Floats], function: Callable[..., Floats]) -> Floats
 
     A bar without a price would otherwise spoil every value after it.
     """
+    columns = [np.ascontiguousarray(c) for c in columns]
+    if all(all_finite(c) for c in columns):
+        return function(*columns)
+    return _over_rows(columns, function)
+
+
+def _over_rows(columns: list[Floats], function: Callable[..., Floats]) -> Floats:
     valid = np.isfinite(columns[0])
     for column in columns[1:]:
         valid &= np.isfinite(column)
-    if valid.all():
-        return function(*(np.ascontiguousarray(c) for c in columns))
     result = np.full(len(valid), np.nan)
     result[valid] = function(*(c[valid] for c in columns))
     return result
+
+
+@kernel
+def all_finite(values: Floats) -> bool:
+    """Whether no value of (T,) is NaN or infinite."""
+    bad = 0
+    for t in range(values.shape[0]):
+        bad += not abs(values[t]) < np.inf
+    return bad == 0
+
+
+def all_finite_plain(values: Floats) -> bool:
+    """Twin of :func:`all_finite`."""
+    return bool(np.isfinite(values).all())
 
 
 def by_asset(columns: list[Floats], function: Callable[..., Floats]) -> Floats:
@@ -155,3 +203,20 @@ def by_asset(columns: list[Floats], function: Callable[..., Floats]) -> Floats:
     if assets == 1:
         return over_valid([c[:, 0] for c in columns], function).reshape(-1, 1)
     return np.column_stack([over_valid([c[:, i] for c in columns], function) for i in range(assets)])
+
+
+def into_room(columns: list[Floats], function: Callable[..., Floats], fill: Callable[..., bool]) -> Floats:
+    """:func:`by_asset` in an array of :func:`roomy`.
+
+    ``fill(*columns, out)`` writes the values of (T,) finite columns; False where it found that they are not finite.
+    """
+    rows, assets = columns[0].shape
+    result = roomy(rows, assets)
+    for i in range(assets):
+        mine = [np.ascontiguousarray(c[:, i]) for c in columns]
+        values = result[:, 0] if assets == 1 else np.empty(rows)
+        if not fill(*mine, values):
+            values[:] = _over_rows(mine, function)
+        if assets > 1:
+            result[:, i] = values
+    return result

@@ -7,11 +7,13 @@ import numpy as np
 
 from engine.data.bars import Bars
 from engine.data.sessions import bars_per_year, days
-from engine.features.base import by_asset
+from engine.features.base import all_finite, by_asset, into_room
 from engine.features.rolling import (
+    extreme_kernel,
+    mean_kernel,
     moments,
-    rolling_max,
     rolling_mean,
+    rolling_min,
     rolling_rank,
     rolling_std,
     session_sums,
@@ -39,7 +41,11 @@ class SimpleMovingAverage:
 
     def compute(self, bars: Bars) -> Floats:
         """(T, N) in the column's unit."""
-        return by_asset([bars.column(self.column)], lambda x: rolling_mean(x, self.length))
+        return into_room(
+            [bars.column(self.column)],
+            lambda x: rolling_mean(x, self.length),
+            lambda x, out: mean_kernel(x, self.length, out),
+        )
 
 
 @dataclass(frozen=True)
@@ -172,18 +178,27 @@ class Donchian:
 
     def compute(self, bars: Bars) -> Floats:
         """(T, N) in price units."""
-        return by_asset([bars.high, bars.low], self._of)
+        return into_room([bars.high, bars.low], self._of, self._fill)
 
     def _of(self, high: Floats, low: Floats) -> Floats:
-        if self.side == "upper":
-            channel = rolling_max(high, self.length)
-        elif self.side == "lower":
-            channel = -rolling_max(-low, self.length)
-        else:
-            channel = (rolling_max(high, self.length) - rolling_max(-low, self.length)) / 2.0
-        if self.before == 0:
-            return channel
-        return np.concatenate((np.full(min(self.before, len(channel)), np.nan), channel[: -self.before]))
+        result = np.empty(len(high))
+        self._fill(high, low, result)
+        return result
+
+    def _fill(self, high: Floats, low: Floats, out: Floats) -> bool:
+        if not (all_finite(high) and all_finite(low)):
+            return False
+        before = min(self.before, len(high))
+        out[:before] = np.nan
+        rows, channel = len(high) - before, out[before:]
+        if self.side == "lower":
+            extreme_kernel(low[:rows], self.length, -1.0, channel)
+            return True
+        extreme_kernel(high[:rows], self.length, 1.0, channel)
+        if self.side == "middle":
+            channel += rolling_min(low[:rows], self.length)
+            channel /= 2.0
+        return True
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ def rolling_mean(values: Floats, length: int) -> Floats:
 
 
 @kernel
-def mean_kernel(values: Floats, length: int, means: Floats) -> None:
-    """Write the mean of each window.
+def mean_kernel(values: Floats, length: int, means: Floats) -> bool:
+    """Write the mean of each window. False if a value is not finite: then every mean after it is NaN.
 
     A running sum with Neumaier's compensation (1974): without it the rounding left behind by a price spike
     stays in the sum for ever, and a flat price would not give equal averages of different lengths.
@@ -42,6 +42,7 @@ def mean_kernel(values: Floats, length: int, means: Floats) -> None:
                 lost += (term - moved) + total
             total = moved
         means[t] = (total + lost) / length if t >= length - 1 else np.nan
+    return bool(np.isfinite(total))  # neither infinity nor NaN ever leaves a sum
 
 
 def rolling_mean_plain(values: Floats, length: int) -> Floats:
@@ -106,23 +107,47 @@ def rolling_std(values: Floats, length: int, ddof: int) -> Floats:
     return deviation
 
 
-@kernel
 def rolling_max(values: Floats, length: int) -> Floats:
-    """Largest value of each window, by a queue of candidates (Lemire 2006)."""
-    count = values.shape[0]
-    result = np.full(count, np.nan)
-    queue = np.empty(count, dtype=np.int64)
-    first, end = 0, 0
-    for t in range(count):
-        while end > first and values[queue[end - 1]] <= values[t]:
-            end -= 1
-        queue[end] = t
-        end += 1
-        if queue[first] <= t - length:
-            first += 1
-        if t >= length - 1:
-            result[t] = values[queue[first]]
+    """Largest value of each window of ``length`` values; of equal ones (0.0 and -0.0) the newest."""
+    result = np.empty(len(values))
+    extreme_kernel(values, length, 1.0, result)
     return result
+
+
+def rolling_min(values: Floats, length: int) -> Floats:
+    """Smallest value of each window, the same way."""
+    result = np.empty(len(values))
+    extreme_kernel(values, length, -1.0, result)
+    return result
+
+
+@kernel
+def extreme_kernel(values: Floats, length: int, sign: float, result: Floats) -> None:
+    """Write the largest value of each window, or with ``sign`` -1 the smallest.
+
+    The window is the end of one block of ``length`` values and the beginning of the next: what is largest from each
+    value of a block to its end is known when the next begins, the rest is kept on the way (van Herk 1992, Gil &
+    Werman 1993). Three comparisons a value, whatever the length.
+    """
+    ends = np.empty(min(length, values.shape[0]))
+    top, j = 0.0, 0
+    for t in range(values.shape[0]):
+        if j == length:
+            j = 0
+            top = sign * values[t - 1]
+            for k in range(length):
+                value = sign * values[t - 1 - k]
+                top = value if value > top else top
+                ends[length - 1 - k] = top
+        value = sign * values[t]
+        top = value if j == 0 or value >= top else top
+        j += 1
+        if t < length - 1:
+            result[t] = np.nan
+        elif j < length and ends[j] > top:
+            result[t] = sign * ends[j]
+        else:
+            result[t] = sign * top
 
 
 def rolling_max_plain(values: Floats, length: int) -> Floats:
@@ -130,6 +155,14 @@ def rolling_max_plain(values: Floats, length: int) -> Floats:
     result = np.full(len(values), np.nan)
     for t in range(length - 1, len(values)):
         result[t] = values[t + 1 - length : t + 1].max()
+    return result
+
+
+def rolling_min_plain(values: Floats, length: int) -> Floats:
+    """Twin of :func:`rolling_min`."""
+    result = np.full(len(values), np.nan)
+    for t in range(length - 1, len(values)):
+        result[t] = values[t + 1 - length : t + 1].min()
     return result
 
 

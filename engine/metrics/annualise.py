@@ -23,8 +23,9 @@ def curve(day: Ints, close_time: Times, equity: Floats, initial_capital: float, 
     if len(step) and int(step.min()) < 0:
         raise ValueError("days must not come back: bars are in time order")
     last = np.append(np.flatnonzero(step), len(day) - 1) if len(day) else np.empty(0, dtype=np.int64)
-    return Curve(
-        day_close=close_time[last],
-        equity=np.concatenate(([initial_capital], equity[last])),
-        annual=annual,
-    )
+    return curve_at(close_time[last], equity[last], initial_capital, annual)
+
+
+def curve_at(day_close: Times, equity: Floats, initial_capital: float, annual: float) -> Curve:
+    """The same from the last bar of each day: (D,) ns of its close, and equity there."""
+    return Curve(day_close=day_close, equity=np.concatenate(([initial_capital], equity)), annual=annual)

@@ -99,12 +99,16 @@ def drawdown_plain(equity: Floats) -> Floats:
 @kernel
 def deepest(equity: Floats) -> float:
     """Return the smallest drawdown."""
-    peak = equity[0]
+    peak, bottom = equity[0], equity[0]
     worst = 0.0
     for i in range(len(equity)):
-        peak = max(peak, equity[i])
-        worst = min(worst, equity[i] / peak - 1.0)
-    return worst
+        if equity[i] > peak:  # of an episode only the lowest point counts: one division each
+            worst = min(worst, bottom / peak - 1.0)
+            peak, bottom = equity[i], equity[i]
+        elif equity[i] < bottom:
+            bottom = equity[i]
+    worst = min(worst, bottom / peak - 1.0)
+    return float(worst)
 
 
 def deepest_plain(equity: Floats) -> float:
@@ -119,13 +123,14 @@ def longest(equity: Floats, start: int, times: Times) -> int:
     below = False
     span = 0
     for i in range(len(times)):
-        recovered = equity[i + 1] >= peak
-        if below or not recovered:
+        if equity[i + 1] < peak:
+            below = True
+            continue
+        if below:
             span = max(span, times[i] - since)
-        below = not recovered
-        if recovered:
-            peak, since = equity[i + 1], times[i]
-    return span
+            below = False
+        peak, since = equity[i + 1], times[i]
+    return max(span, times[-1] - since) if below else span
 
 
 def longest_plain(equity: Floats, start: int, times: Times) -> int:

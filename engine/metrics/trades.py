@@ -13,12 +13,55 @@ from engine.metrics.intervals import defined, log_normal, wilson
 from engine.results import Fills, Ledger, Metric, Trades
 from engine.types import Floats, Ints
 
+MOST_PARTS = 64
+"""More than the range of a float64 divided by its digits: so many numbers that do not overlap there are at most."""
+
 NONE_CLOSED = "there is no closed trade"
 NO_LOSER = "there is no losing trade"
 
 
 def exact_sum(values: Floats) -> float:
-    """Correctly rounded sum of (K,) in any order; 0 for none."""
+    """Correctly rounded sum of (K,) in any order; 0 for none. Raises as ``math.fsum`` does where it is not finite."""
+    total = float(sum_exactly(np.ascontiguousarray(values), np.empty(MOST_PARTS)))
+    return total if math.isfinite(total) else math.fsum(values.tolist())
+
+
+@kernel
+def sum_exactly(values: Floats, parts: Floats) -> float:
+    """Add up (K,) values as numbers that do not overlap, so that nothing is lost (Shewchuk 1997); then round once."""
+    count = 0
+    for value in values:
+        high, kept = value, 0
+        for k in range(count):
+            low = parts[k]
+            if abs(high) < abs(low):
+                high, low = low, high
+            total = high + low
+            rest = low - (total - high)
+            if rest != 0.0:
+                parts[kept] = rest
+                kept += 1
+            high = total
+        count = kept
+        if high != 0.0:
+            parts[count] = high
+            count += 1
+    total, rest = 0.0, 0.0
+    while count > 0 and rest == 0.0:
+        count -= 1
+        high = total
+        total = high + parts[count]
+        rest = parts[count] - (total - high)
+    # Half way between two numbers what is below decides.
+    if count > 0 and ((rest < 0.0 and parts[count - 1] < 0.0) or (rest > 0.0 and parts[count - 1] > 0.0)):
+        more = total + 2.0 * rest
+        if more - total == 2.0 * rest:
+            total = more
+    return float(total)
+
+
+def sum_exactly_plain(values: Floats) -> float:
+    """Twin of :func:`sum_exactly`."""
     return math.fsum(values.tolist())
 
 

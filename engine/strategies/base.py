@@ -62,11 +62,27 @@ def signals(strategy: Strategy, features: FeatureMatrix, warmup: int = 0) -> Sig
     ):
         values = values.copy()
     needed = max(features.warmup, warmup)
-    t, i = tidy(values, needed, 1.0 if strategy.bounded else np.finfo(np.float64).max)
+    most = 1.0 if strategy.bounded else float(np.finfo(np.float64).max)
+    values[:needed] = 0.0
+    t, i = (-1, -1) if all_within(values.reshape(-1), most) else tidy(values, needed, most)
     if t >= 0:
         message = f"strategy '{name}' gave the signal {values[t, i]} at bar {t}; signals lie in [-1, 1]"
         raise SignalError(message, {"strategy": name, "bar": int(t)})
     return Signals(values=values, warmup=needed)
+
+
+@kernel
+def all_within(values: Floats, most: float) -> bool:
+    """Whether every one of (K,) values is there and no larger than ``most``: then there is nothing to tidy."""
+    beyond = 0
+    for k in range(values.shape[0]):
+        beyond += not abs(values[k]) <= most
+    return beyond == 0
+
+
+def all_within_plain(values: Floats, most: float) -> bool:
+    """Twin of :func:`all_within`."""
+    return bool((np.abs(values) <= most).all())
 
 
 @kernel

@@ -173,22 +173,19 @@ class BuyAndHold(Strategy):
 def crossing(fast: Floats, slow: Floats, equal_within: float) -> Floats:
     """Sign of fast - slow, (T, N); 0 where they are equal within a relative tolerance, NaN where either is NaN."""
     result = np.empty(fast.shape)  # numpy asks for huge pages, a kernel does not
-    crossing_kernel(fast, slow, equal_within, result)
+    a, b = (np.ascontiguousarray(line).reshape(-1) for line in (fast, slow))
+    crossing_kernel(a, b, equal_within, result.reshape(-1))
     return result
 
 
 @kernel
 def crossing_kernel(fast: Floats, slow: Floats, equal_within: float, result: Floats) -> None:
-    """Write the sign of each difference."""
-    for t in range(fast.shape[0]):
-        for i in range(fast.shape[1]):
-            difference = fast[t, i] - slow[t, i]
-            if np.isnan(difference):
-                result[t, i] = np.nan
-            elif abs(difference) <= equal_within * abs(slow[t, i]):
-                result[t, i] = 0.0
-            else:
-                result[t, i] = 1.0 if difference > 0.0 else -1.0
+    """Write the sign of each difference of (K,) values. Without branches, so that it becomes vector code."""
+    for k in range(fast.shape[0]):
+        difference = fast[k] - slow[k]
+        sign = 1.0 if difference > 0.0 else -1.0
+        sign = 0.0 if abs(difference) <= equal_within * abs(slow[k]) else sign
+        result[k] = np.nan if np.isnan(difference) else sign
 
 
 def crossing_plain(fast: Floats, slow: Floats, equal_within: float) -> Floats:

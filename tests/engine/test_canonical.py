@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.canonical import array_digest, canonical_bytes, file_digest, plain, rounded, sha256_hex
+from engine.canonical import PIECE, array_digest, canonical_bytes, file_digest, plain, rounded, sha256_hex
 
 
 def test_bytes_are_rfc_8785() -> None:
@@ -54,3 +54,10 @@ def test_plain_makes_json_of_what_the_engine_uses() -> None:
     assert type(plain(Colour.RED)) is int
     with pytest.raises(TypeError, match="set"):
         plain({"x": {1}})
+
+
+def test_an_array_digest_in_pieces_is_that_of_the_whole() -> None:
+    for values in (np.arange(2.5 * PIECE), np.arange(PIECE), -np.zeros((PIECE, 3)), np.arange(2 * PIECE + 1)):
+        whole = values + 0.0 if values.dtype.kind == "f" else values
+        expected = hashlib.sha256(f"{whole.dtype.str}{whole.shape}".encode() + whole.tobytes()).hexdigest()
+        assert array_digest([values]) == expected

@@ -113,5 +113,19 @@ def test_a_jump_in_the_rows_of_a_run_is_a_warning() -> None:
     codes = [[w["code"] for w in engine.run(config, d).warnings] for d in (data, jumped)]
     assert "PRICE_JUMPS" not in codes[0]
     assert "PRICE_JUMPS" in codes[1]
+    assert "PRICE_SPIKES" not in codes[0] + codes[1]
     early = config | {"end": "1971-01-01T00:00:00Z"}
     assert "PRICE_JUMPS" not in [w["code"] for w in engine.run(early, jumped).warnings]
+
+
+def test_a_spike_in_the_rows_of_a_run_is_a_warning_with_its_count() -> None:
+    data = walk(2)
+    rows = data.series["W"]
+    high, low = rows.high.copy(), rows.low.copy()
+    high[700], low[800] = 4.0 * high[700], low[800] / 4.0
+    spiked = replace(data, series={"W": replace(rows, high=high, low=low)})
+    result = engine.run({"dataset": "walk", "symbols": ["W"], "strategy": STRATEGY}, spiked)
+    said = {w["code"]: w["message"] for w in result.warnings}
+    assert said["PRICE_SPIKES"].startswith("2 bars ")
+    assert "PRICE_JUMPS" not in said
+    assert result.data_report["symbols"]["W"]["price_spikes"] == 2

@@ -107,7 +107,7 @@ def bars_of(market: Columns, tradable: Bools | None = None, time: Times | None =
         symbols=tuple("ABCDEFGH"[:assets]),
         conventions=HOURLY,
         time=time,
-        close_time=time + HOUR,
+        ends=time + HOUR,
         open=market.open,
         high=market.high,
         low=market.low,

@@ -1,4 +1,6 @@
+import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,3 +75,30 @@ def test_zero_volume_is_untradable_only_where_there_is_volume(
 @pytest.mark.parametrize(("symbol", "good"), [("BTC/USDT", True), ("^GSPC", True), ("../x", False), ("", False)])
 def test_symbol_pattern(symbol: str, good: bool) -> None:
     assert bool(re.fullmatch(SYMBOL_PATTERN, symbol)) is good
+
+
+def test_close_times_are_made_when_asked_for_and_slices_keep_them() -> None:
+    even = Bars.of("A", series(4), H1)
+    uneven = Bars.of("A", replace(series(4), close_time=HOUR * np.array([1, 2, 3, 9])), H1)
+    assert "close_time" not in vars(even.slice(1, 3))
+    for bars, closes in ((even, [1, 2, 3, 4]), (uneven, [1, 2, 3, 9])):
+        expected = [HOUR * c for c in closes]
+        assert bars.closes_at(np.arange(4)).tolist() == expected
+        assert bars.closes_at(-1) == expected[-1]
+        assert np.diff(bars.clock).tolist() == np.diff(expected).tolist()
+        assert bars.slice(1, 4).closes_at(-1) == expected[-1]
+        assert bars.slice(1, 3).close_time.tolist() == expected[1:3]
+        assert bars.close_time.tolist() == expected
+        assert bars.closes_at(1) == expected[1]
+        assert bars.slice(1, 3).close_time.tolist() == expected[1:3]
+        assert replace(bars, symbols=("B",)).close_time.tolist() == expected
+        assert pickle.loads(pickle.dumps(bars)).close_time.tolist() == expected
+    with pytest.raises(AttributeError, match="no 'opened'"):
+        getattr(even, "opened")  # noqa: B009 - mypy knows the names
+
+
+def test_known_prices_are_valid_without_a_look() -> None:
+    bars = Bars.of("A", series(4), H1, priced=True)
+    assert bars.valid.tolist() == Bars.of("A", series(4), H1).valid.tolist() == [[True]] * 4
+    holed = replace(bars, open=bars.open * np.array([[1.0], [np.nan], [0.0], [np.inf]]))
+    assert holed.valid[:, 0].tolist() == [True, False, False, False]

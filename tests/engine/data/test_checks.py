@@ -175,7 +175,11 @@ def test_describe_rows() -> None:
         "zero_volume": 1,
         "flat_bars": 1,
         "price_jumps": 0,
+        "price_spikes": 0,
     }
+    columns["high"][[3, 9]] = 400.0
+    columns["low"][12] = 30.0
+    assert describe_rows(Series(**columns), M1)["price_spikes"] == 3
     empty = describe_rows(Series(**columns).slice(0, 0), M1)
     assert (empty["rows"], empty["start"], empty["gaps"]["count"]) == (0, None, 0)
 

@@ -11,6 +11,7 @@ from engine.data.sessions import (
     annual_days,
     bars_per_year,
     check_calendar,
+    day_ends,
     days,
     missing_bars,
     wall_clock,
@@ -249,3 +250,14 @@ def test_every_expected_bar_is_missing_once(calendar: str) -> None:
     assert got.sum() == np.count_nonzero(~keep & ~np.isin(expected, outside))
     sessions = days(expected, Conventions("1m", calendar))
     assert np.unique(sessions).tolist() == known.label.tolist()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 63, 64, 65, 66, 129, 5000])
+@pytest.mark.parametrize("timeframe", ["1m", "1h", "1d"])
+@pytest.mark.parametrize("calendar", ["24x7", "24x5", "XNYS"])
+def test_a_day_ends_where_the_next_bar_has_another(calendar: str, timeframe: str, rows: int) -> None:
+    conventions = Conventions(timeframe, calendar)
+    random = np.random.default_rng(rows)
+    time = at("2023-12-27T19:00")[0] + conventions.bar_ns * np.cumsum(random.choice([1, 1, 1, 40], rows))
+    changes = np.diff(days(time, conventions), append=np.iinfo(np.int64).max) if rows else time
+    assert day_ends(time, conventions).tolist() == np.flatnonzero(changes).tolist()

@@ -1,11 +1,13 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from engine.data.bars import Bars
+from engine.data.bars import Bars, Series
 from engine.features import feature_matrix
-from engine.features.base import lagged
-from engine.features.indicators import SimpleMovingAverage
+from engine.features.base import ROOM, lagged, roomy
+from engine.features.indicators import Donchian, SimpleMovingAverage
 from tests.engine.test_pipeline import dataset, gappy, series
 
 
@@ -49,3 +51,38 @@ def test_an_average_sees_its_window_and_no_later_bar() -> None:
     for column in ("open", "high", "low", "close"):
         feature = SimpleMovingAverage(7, column)
         assert_array_equal(feature.compute(long)[:30], feature.compute(short))
+
+
+@pytest.mark.parametrize("lag", [1, 2, 5, ROOM, ROOM + 1, 100])
+@pytest.mark.parametrize("rows", [1, 5, 50])
+@pytest.mark.parametrize("assets", [1, 3])
+def test_an_array_with_room_moves_as_a_copy_does(rows: int, assets: int, lag: int) -> None:
+    values = np.arange(1.0, rows * assets + 1).reshape(rows, assets)
+    raw = roomy(rows, assets)
+    raw[:] = values
+    shifted = lagged(raw, lag)
+    assert_array_equal(shifted, lagged(values, lag))
+    assert (shifted.base is raw.base) == (lag <= ROOM)
+    assert raw.base is not None
+    assert lag > ROOM or np.isnan(raw.base[rows + ROOM - lag :]).all()
+
+
+def test_part_of_an_array_with_room_is_copied() -> None:
+    raw = roomy(9, 1)
+    raw[:] = 1.0
+    for part in (raw[1:], raw[:-1], raw[::2], raw[:, 0]):
+        assert not np.shares_memory(lagged(part, 1), raw)
+
+
+@pytest.mark.parametrize("feature", [SimpleMovingAverage(3), Donchian(3, "middle", before=2), Donchian(4, "lower")])
+def test_rows_without_a_price_are_left_out_of_a_window(feature: SimpleMovingAverage | Donchian) -> None:
+    whole = bars(40)
+    holes = np.zeros(40, dtype=np.bool_)
+    holes[[0, 7, 8, 20]] = True
+    names = ("open", "high", "low", "close", "volume")
+    rows: dict[str, Any] = {n: np.where(holes, np.nan, getattr(whole, n)[:, 0]) for n in names}
+    made = feature.compute(Bars.of("A", Series(whole.time, **rows), whole.conventions))[:, 0]
+    kept: dict[str, Any] = {n: rows[n][~holes] for n in names}
+    expected = feature.compute(Bars.of("A", Series(whole.time[~holes], **kept), whole.conventions))[:, 0]
+    assert np.isnan(made[holes]).all()
+    assert_array_equal(made[~holes], expected)

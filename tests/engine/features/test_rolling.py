@@ -9,14 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from engine.features.base import all_finite, all_finite_plain
 from engine.features.indicators import BandPosition, Donchian, RealisedVolatility, Returns, SessionVwap, ZScore
 from engine.features.rolling import (
+    mean_kernel,
     moments,
     moments_plain,
     rolling_max,
     rolling_max_plain,
     rolling_mean,
     rolling_mean_plain,
+    rolling_min,
+    rolling_min_plain,
     rolling_rank,
     rolling_rank_plain,
     rolling_std,
@@ -37,6 +41,7 @@ def test_kernels_equal_their_twins(line: list[float], length: int) -> None:
     for got, expected in zip(moments(x, length), moments_plain(x, length), strict=True):
         assert_allclose(got, expected, rtol=1e-9, atol=1e-12 * float(np.square(x).max(initial=0.0)))
     assert_array_equal(rolling_max(x, length), rolling_max_plain(x, length))
+    assert_array_equal(rolling_min(x, length), rolling_min_plain(x, length))
     assert_array_equal(rolling_rank(x, length), rolling_rank_plain(x, length))
 
 
@@ -86,3 +91,23 @@ def test_own_indicators_by_hand() -> None:
     assert_allclose(values(RealisedVolatility(3, annualise=False), bars)[3], np.std(logs, ddof=1))
     yearly = math.sqrt(365.25 * 24)
     assert_allclose(values(RealisedVolatility(3), bars)[3], np.std(logs, ddof=1) * yearly)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 64, 300, 301, 1000])
+def test_extremes_of_long_windows_equal_their_twins(length: int) -> None:
+    x = np.round(np.random.default_rng(length).normal(size=300), 1)
+    assert_array_equal(rolling_max(x, length), rolling_max_plain(x, length))
+    assert_array_equal(rolling_min(x, length), rolling_min_plain(x, length))
+
+
+def test_of_equal_extremes_the_newest_counts() -> None:
+    zeros = np.array([0.0, -0.0, -0.0, 0.0, 0.0, -0.0])
+    for made in (rolling_max(zeros, 3), rolling_min(zeros, 3)):
+        assert np.signbit(made[2:]).tolist() == np.signbit(zeros[2:]).tolist()
+
+
+@PROPERTY
+@given(line=st.lists(st.sampled_from([1.0, -2.0, 1e300, math.inf, -math.inf, math.nan]), max_size=12))
+def test_a_mean_knows_whether_all_its_values_are_finite(line: list[float]) -> None:
+    x = np.array(line, dtype=np.float64)
+    assert mean_kernel(x, 3, np.empty(len(x))) == all_finite(x) == all_finite_plain(x)

@@ -1,14 +1,27 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.metrics.trades import bars_held, bars_held_plain, exposure, profit_factor, trade_count, turnover, win_rate
+from engine.metrics.trades import (
+    MOST_PARTS,
+    bars_held,
+    bars_held_plain,
+    exact_sum,
+    exposure,
+    profit_factor,
+    sum_exactly,
+    sum_exactly_plain,
+    trade_count,
+    turnover,
+    win_rate,
+)
 from engine.results import Events, Fills, Ledger, Leg, Metric, Orders, Snapshots, Trades
 
 
@@ -138,3 +151,21 @@ def test_turnover_after_ruin_is_undefined_and_without_fills_zero() -> None:
     assert turnover(ruined).reason == "a fill follows equity at or below zero"
     assert turnover(make_ledger([100.0, 90.0])) == Metric(0.0, "ratio")
     assert turnover(replace(ruined, ruined_bar=1)).value is None
+
+
+SIZES = st.sampled_from([1.0, -1.0, 0.1, 1e16, -1e16, 1e-16, 2.0**-53, -(2.0**-53), 5e-324, 1e300, -1e300, 0.0, -0.0])
+
+
+@settings(deadline=None, derandomize=True, max_examples=500)
+@given(line=st.lists(SIZES | st.floats(-1e200, 1e200), max_size=40))
+def test_sums_lose_nothing(line: list[float]) -> None:
+    values = np.array(line, dtype=np.float64)
+    assert exact_sum(values) == sum_exactly_plain(values) == float(sum(map(Fraction, line)))
+    assert sum_exactly(values, np.empty(MOST_PARTS)) == sum_exactly_plain(values)
+
+
+def test_sums_that_are_not_finite_end_as_the_library_does() -> None:
+    assert exact_sum(np.array([1.0, np.inf])) == np.inf
+    assert np.isnan(exact_sum(np.array([1.0, np.nan])))
+    with pytest.raises(OverflowError):
+        exact_sum(np.full(3, 1.7e308))

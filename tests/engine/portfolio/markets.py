@@ -22,7 +22,7 @@ def bars(closes: object, calendar: str = "24x7", timeframe: str = "1d", start: i
         symbols=tuple("ABCDEFGH"[: close.shape[1]]),
         conventions=Conventions(timeframe=timeframe, calendar=calendar),
         time=time,
-        close_time=time + step,
+        ends=time + step,
         open=close,
         high=close,
         low=close,

@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 
 from engine.features.base import FeatureMatrix
 from engine.strategies import SignalError, signals
+from engine.strategies.base import all_within, all_within_plain
 from engine.strategies.trend import BuyAndHold
 from engine.types import Floats
 from tests.engine.strategies.cases import given, matrix
@@ -67,3 +68,10 @@ def test_any_numbers_will_do(kind: Any, shared: bool) -> None:
 def test_signals_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SignalError, match=r"'buy_and_hold' gave signals of shape .* for bars of shape \(4, 1\)"):
         signals(made_by(lambda _: np.ones(shape)), matrix(x=[1.0] * 4))
+
+
+@pytest.mark.parametrize("line", [[], [0.5, -1.0], [1.0000001, 0.0], [0.0, NAN], [-math.inf], [NAN, 2.0]])
+def test_whether_there_is_nothing_to_tidy_equals_its_twin(line: list[float]) -> None:
+    values = np.array(line, dtype=np.float64)
+    assert all_within(values, 1.0) == all_within_plain(values, 1.0)
+    assert all_within(values, 1.0) == (line in ([], [0.5, -1.0]))
