@@ -93,8 +93,6 @@ def test_close_times_are_made_when_asked_for_and_slices_keep_them() -> None:
         assert bars.slice(1, 3).close_time.tolist() == expected[1:3]
         assert replace(bars, symbols=("B",)).close_time.tolist() == expected
         assert pickle.loads(pickle.dumps(bars)).close_time.tolist() == expected
-    with pytest.raises(AttributeError, match="no 'opened'"):
-        getattr(even, "opened")  # noqa: B009 - mypy knows the names
 
 
 def test_known_prices_are_valid_without_a_look() -> None:
