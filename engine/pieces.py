@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.config import RunConfig
+from engine.data import sessions
 from engine.data.align import Panel
 from engine.data.bars import Bars
 from engine.errors import CancelledError, ConfigError, EngineError, FieldError
 from engine.features import FeatureCache, feature_matrix
 from engine.hooks import Hooks, Stage
-from engine.portfolio import targets
+from engine.portfolio import Shares, Together, shares, targets
 from engine.results import Signals, Targets
 from engine.strategies import signals
 from engine.types import Floats
@@ -28,19 +29,26 @@ class Piece:
 
 
 def look(
-    config: RunConfig, panel: Panel, digests: Mapping[str, str], hooks: Hooks, cache: FeatureCache | None
+    config: RunConfig,
+    panel: Panel,
+    digests: Mapping[str, str],
+    hooks: Hooks,
+    cache: FeatureCache | None,
+    first: int = 0,
 ) -> tuple[dict[str, Piece], dict[str, Mapping[str, str]]]:
     """Features, signals and sizes of every symbol, and the warnings of those whose computation failed.
 
     Among several symbols a failure stays with its symbol, which goes without a signal; a single one fails the run.
+    There is no signal before bar ``first`` of the panel.
     """
     pieces: dict[str, Piece] = {}
     failures: dict[str, Mapping[str, str]] = {}
     for done, (symbol, bars) in enumerate(panel.own.items()):
-        # What alignment left out is not there any more: the rows have another digest than the symbol's own.
-        digest = digests[symbol] if not panel.lost[symbol] else f"{digests[symbol]}/{len(bars)}/{bars.time[0]}"
+        # What alignment left out is not there any more: the cache knows the symbol's own rows only.
+        digest = digests.get(symbol, "")
         try:
-            pieces[symbol] = _piece(config, symbol, bars, digest, None if panel.lost[symbol] else cache)
+            late = int(np.searchsorted(panel.rows[symbol], first))
+            pieces[symbol] = _piece(config, symbol, bars, digest, None if panel.lost[symbol] else cache, late)
         except CancelledError:
             raise
         except Exception as error:
@@ -54,11 +62,11 @@ def look(
     return pieces, failures
 
 
-def _piece(config: RunConfig, symbol: str, bars: Bars, digest: str, cache: FeatureCache | None) -> Piece:
+def _piece(config: RunConfig, symbol: str, bars: Bars, digest: str, cache: FeatureCache | None, first: int) -> Piece:
     rules = config.execution
     features = feature_matrix(bars, config.features(symbol), rules.feature_lag, cache, digest)
     context = feature_matrix(bars, config.context(), rules.feature_lag, cache, digest)
-    signal = signals(config.strategy_of(symbol), features, config.risk.warmup)
+    signal = signals(config.strategy_of(symbol), features, max(config.risk.warmup, first))
     startup = {**context.startup, **features.startup}
     del features  # as large as the data, and done with
     return Piece(context.values, startup, signal, targets(config.risk, signal, bars, rules.rebalance.name))
@@ -80,6 +88,12 @@ def worst(pieces: Mapping[str, Piece]) -> dict[str, float]:
     return found
 
 
+def spread_signals(panel: Panel, pieces: Mapping[str, Piece]) -> Signals:
+    """The signals of all symbols on the panel; between a symbol's own bars the last one holds."""
+    values = panel.spread({s: p.signals.values for s, p in pieces.items()}, 0.0)
+    return Signals(values, max(p.signals.warmup for p in pieces.values()))
+
+
 def wanted(panel: Panel, pieces: Mapping[str, Piece], config: RunConfig) -> Targets:
     """Sizes and decisions of all symbols on the panel. A symbol decides on bars of its own only."""
     if len(pieces) == 1:
@@ -93,6 +107,29 @@ def wanted(panel: Panel, pieces: Mapping[str, Piece], config: RunConfig) -> Targ
         panel.spread({s: p.targets.signals for s, p in pieces.items()}, 0.0),
         notional=config.risk.notional,
     )
+
+
+def account_of(
+    config: RunConfig, panel: Panel, target: Targets, failed: tuple[str, ...], hooks: Hooks
+) -> tuple[Together | None, Shares | None]:
+    """The rules of the account as a whole, where there are any: of several symbols, or limits on one."""
+    rules, bars = config.portfolio, panel.bars
+    if len(bars.symbols) == 1 and not rules.limits.any:
+        return None, None
+    last = panel.last
+    last[[bars.symbols.index(s) for s in failed]] = -1
+    divided = shares(
+        rules.weighting,
+        bars,
+        target.decides,
+        last,
+        rules.correlation_window,
+        rules.correlation_minimum,
+        lambda done: hooks.progress(Stage.SIZING, done),
+    )
+    daily = any(rules.limits.of(s, "max_symbol_daily_loss") for s in bars.symbols)
+    days = sessions.days(bars.time, bars.conventions) if daily else np.zeros(0, dtype=np.int64)
+    return Together(rules, bars.symbols, divided.values, divided.row, last, days), divided
 
 
 def sentence(error: Exception) -> str:

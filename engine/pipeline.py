@@ -22,22 +22,20 @@ from engine import attribution, tables
 from engine.config import RunConfig, parse_config
 from engine.data import sessions
 from engine.data.align import Panel, align, beside
-from engine.data.bars import Bars, Conventions, Dataset
+from engine.data.bars import Bars, Dataset
 from engine.data.checks import describe_rows
 from engine.data.resample import Resampled
 from engine.data.tally import tally
 from engine.errors import CancelledError, ConfigError, FieldError
-from engine.execution import Execution, round_trips, side_by_side, simulate
+from engine.execution import round_trips, side_by_side, simulate
 from engine.features import FeatureCache
 from engine.hooks import Hooks, NoHooks, Stage, within
 from engine.metrics.annualise import curve_at
 from engine.metrics.core import core_metrics
 from engine.outcome import Result, assumptions, partial_curve, warn
-from engine.pieces import look, sentence, wanted, worst
-from engine.portfolio import Shares, Together, shares
+from engine.pieces import account_of, look, sentence, spread_signals, wanted, worst
 from engine.results import Ledger, Metric, Signals, Targets, Trades
-from engine.types import Floats
-from engine.validation.base import Report
+from engine.subject import Ran, validate
 
 
 class Mapper(Protocol):
@@ -79,10 +77,7 @@ def run_account(
     with within(hooks, Stage.FEATURES):
         pieces, failures = look(config, panel, digests, hooks, cache)
     with within(hooks, Stage.STRATEGY):
-        signal = Signals(
-            panel.spread({s: p.signals.values for s, p in pieces.items()}, 0.0),
-            max(p.signals.warmup for p in pieces.values()),
-        )
+        signal = spread_signals(panel, pieces)
         context = {n: panel.spread({s: p.context[n] for s, p in pieces.items()}, np.nan) for n in config.context()}
     with within(hooks, Stage.SIZING):
         target = wanted(panel, pieces, config)
@@ -95,7 +90,7 @@ def run_account(
         metrics = measure(bars, ledger, trades)
         hooks.event("metrics", tables.main_metrics(metrics))
     with within(hooks, Stage.VALIDATION):
-        reports = validate(config, bars, target, ledger, hooks, together)
+        reports = validate(config, panel, Ran(signal, target, together, ledger, trades), hooks)
     warnings = (*failures.values(), *warn(bars, ledger, signal, report, leverage=rules.allow_leverage))
     result = Result(
         config=config,
@@ -249,71 +244,11 @@ def panel_of(config: RunConfig, made: Mapping[str, Resampled]) -> tuple[Panel, d
     return panel, {s: mine.digest() for s, mine in sorted(made.items())}, report
 
 
-def account_of(
-    config: RunConfig, panel: Panel, target: Targets, failed: tuple[str, ...], hooks: Hooks
-) -> tuple[Together | None, Shares | None]:
-    """The rules of the account as a whole, where there are any: of several symbols, or limits on one."""
-    rules, bars = config.portfolio, panel.bars
-    if len(bars.symbols) == 1 and not rules.limits.any:
-        return None, None
-    last = panel.last
-    last[[bars.symbols.index(s) for s in failed]] = -1
-    divided = shares(
-        rules.weighting,
-        bars,
-        target.decides,
-        last,
-        rules.correlation_window,
-        rules.correlation_minimum,
-        lambda done: hooks.progress(Stage.SIZING, done),
-    )
-    daily = any(rules.limits.of(s, "max_symbol_daily_loss") for s in bars.symbols)
-    days = sessions.days(bars.time, bars.conventions) if daily else np.zeros(0, dtype=np.int64)
-    return Together(rules, bars.symbols, divided.values, divided.row, last, days), divided
-
-
 def measure(bars: Bars, ledger: Ledger, trades: Trades) -> dict[str, Metric]:
     """The core metrics: ratios from daily closes by the calendar, drawdown from every bar."""
     last = sessions.day_ends(bars.time, bars.conventions)
-    annual = periods_per_year(bars.conventions)
+    annual = sessions.periods_per_year(bars.conventions)
     daily = curve_at(bars.closes_at(last), ledger.equity[last], ledger.initial_capital, annual)
     ahead = int(bars.closes_at(0)) - int(bars.clock[0])  # only spans of time count
     bars_per_year = sessions.bars_per_year(bars.conventions)
     return core_metrics(daily, ledger, trades, int(bars.time[0]) - ahead, bars.clock, bars_per_year)
-
-
-def periods_per_year(conventions: Conventions) -> float:
-    """Daily returns in a year: the calendar's days, or the bars themselves where they are longer than a day."""
-    return min(sessions.annual_days(conventions.calendar), sessions.bars_per_year(conventions))
-
-
-def validate(
-    config: RunConfig, bars: Bars, target: Targets, ledger: Ledger, hooks: Hooks, together: Together | None
-) -> tuple[Report, ...]:
-    """The validators the configuration asks for, in the order of its fields."""
-    tests = config.validation
-
-    def again(rules: Execution, costs: float) -> Ledger:
-        return simulate(bars, target, rules, config.initial_capital, costs=costs, together=together)
-
-    reports = []
-    if tests.permutation is not None:
-        reports.append(tests.permutation.evaluate(*held_returns(bars, ledger), config.seed, hooks))
-    reruns = [test for test in (tests.cost_sensitivity, tests.break_even, tests.ambiguity) if test is not None]
-    reports.extend(test.evaluate(again, config.execution, config.seed, hooks) for test in reruns)
-    return tuple(reports)
-
-
-def held_returns(bars: Bars, ledger: Ledger) -> tuple[Floats, Floats]:
-    """(T,) weights held, and the market's returns while they were.
-
-    A position is held from open to open, so the market's return is taken from the open of t to the next one, and
-    the weight just after the fills at the open of t: a weight that had already moved with the return it
-    multiplies could not be shifted against other returns.
-    """
-    opens = bars.open[:, 0]
-    after = np.append(opens[1:], bars.close[-1, 0])
-    value = ledger.quantity[:, 0] * opens
-    equity = ledger.cash + value
-    weights: Floats = np.divide(value, equity, out=np.zeros(len(bars)), where=equity > 0.0)
-    return weights, after / opens - 1.0

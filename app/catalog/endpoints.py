@@ -12,19 +12,11 @@ from engine.execution.slippage import slippages
 from engine.features.plugins import indicators
 from engine.metrics.core import DEFINITIONS
 from engine.portfolio import sizings
-from engine.registry import Frozen, describe
+from engine.registry import describe
 from engine.strategies import strategies
-from engine.validation.costs import Ambiguity, BreakEven, CostSensitivity
-from engine.validation.permutation import Permutation
+from engine.validation.suite import TESTS
 
 router = APIRouter(tags=["catalog"])
-
-VALIDATORS: dict[str, type[Frozen]] = {
-    "permutation": Permutation,
-    "cost_sensitivity": CostSensitivity,
-    "break_even": BreakEven,
-    "ambiguity": Ambiguity,
-}
 
 
 @router.get("/catalog", operation_id="getCatalog", response_model=Catalog)
@@ -40,7 +32,7 @@ def _catalog() -> Catalog:
         indicators=[IndicatorInfo(**entry) for entry in indicators.describe()],
         risk=[PluginInfo(**entry) for entry in sizings.describe()],
         slippage=[PluginInfo(**entry) for entry in slippages.describe()],
-        validators=[PluginInfo(**describe(name, model)) for name, model in VALIDATORS.items()],
+        validators=[PluginInfo(**describe(name, model)) for name, model in TESTS.items()],
         metrics=[MetricInfo(**asdict(definition)) for definition in DEFINITIONS.values()],
         config=RunConfig.model_json_schema(),
     )

@@ -11,6 +11,7 @@ from app.runs.state import Status
 from engine.config import RunConfig, run_id
 from engine.metrics.core import DEFINITIONS
 from engine.registry import Frozen, sequence
+from engine.validation.suite import whole_runs
 
 Tag = Annotated[str, StringConstraints(pattern=r"^[^\s,\x00-\x1f][^,\x00-\x1f]{0,62}$")]
 Tags = Annotated[
@@ -165,6 +166,7 @@ def estimate(resolved: Resolved, *, known: bool) -> DryRun:
     rows = resolved.period.rows
     permutation = resolved.config.validation.permutation
     replicates = 0 if permutation is None else permutation.n
+    repeats = whole_runs(resolved.config.validation)
     return DryRun(
         id=run_id(resolved.hash),
         hash=resolved.hash,
@@ -174,7 +176,8 @@ def estimate(resolved: Resolved, *, known: bool) -> DryRun:
         end=instant(resolved.period.end_ns // 1000),
         known=known,
         estimated_memory_bytes=FIXED_BYTES + BYTES_PER_ROW * rows,
-        estimated_seconds=FIXED_SECONDS + rows * (SECONDS_PER_ROW + replicates * SECONDS_PER_REPLICATE_AND_ROW),
+        estimated_seconds=FIXED_SECONDS
+        + rows * (SECONDS_PER_ROW * (1 + repeats) + replicates * SECONDS_PER_REPLICATE_AND_ROW),
     )
 
 

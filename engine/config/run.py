@@ -28,8 +28,7 @@ from engine.portfolio import Portfolio, sizings
 from engine.portfolio.sizing import FixedFraction
 from engine.registry import Frozen, Real, WholeNumber, sequence
 from engine.strategies import Strategy, strategies
-from engine.validation.costs import Ambiguity, BreakEven, CostSensitivity
-from engine.validation.permutation import Permutation
+from engine.validation.suite import Validation, check_grids
 
 SCHEMA = 3
 """Raised when the form of a configuration changes."""
@@ -42,19 +41,6 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 MOST_SYMBOLS = 1000
 
 Symbol = Annotated[str, StringConstraints(pattern=f"^{SYMBOL_PATTERN}$")]
-
-
-class Validation(Frozen):
-    """The tests of the result; each runs when its block is there."""
-
-    permutation: Annotated[Permutation | None, Field(description="does the timing of entries matter?")] = None
-    cost_sensitivity: Annotated[
-        CostSensitivity | None, Field(description="the result under multiples of the costs")
-    ] = None
-    break_even: Annotated[BreakEven | None, Field(description="the cost that leaves nothing")] = None
-    ambiguity: Annotated[
-        Ambiguity | None, Field(description="the result under either path inside bars that hold stop and target")
-    ] = None
 
 
 class IndicatorUse(Frozen):
@@ -146,6 +132,7 @@ class RunConfig(Frozen):
                 "there is no bar with both a stop and a target to be ambiguous: set both, or leave this out",
                 {"field": "validation/ambiguity"},
             )
+        check_grids(self.validation, self.strategy.params)
         names = list(COLUMNS) + [name for use in self.indicators for name in use.features()]
         for k, use in enumerate(self.indicators):
             if any(names.count(name) > 1 for name in use.features()):

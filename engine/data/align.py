@@ -30,6 +30,19 @@ class Panel:
         """(N,) the last bar of each symbol's data, -1 for one without any."""
         return np.array([int(self.rows[s][-1]) if len(self.rows[s]) else -1 for s in self.bars.symbols])
 
+    def on(self, bars: Bars) -> "Panel":
+        """The same symbols on other bars, at all or a part of the same times: each keeps the bars that are its own."""
+        if len(self.bars.symbols) == 1:
+            symbol = self.bars.symbols[0]
+            return Panel(bars, {symbol: bars}, {symbol: np.arange(len(bars))}, {symbol: 0})
+        first = int(np.searchsorted(self.bars.time, bars.time[0]))
+        rows, own = {}, {}
+        for i, symbol in enumerate(self.bars.symbols):
+            mine = self.rows[symbol] - first
+            rows[symbol] = mine[(mine >= 0) & (mine < len(bars))]
+            own[symbol] = bars.only(i, rows[symbol])
+        return Panel(bars, own, rows, self.lost)
+
     def spread(self, values: Mapping[str, Floats], missing: float) -> Floats:
         """(T, N) of each symbol's (T_i, 1) on its own bars; between them the value before, at first ``missing``."""
         symbols = self.bars.symbols

@@ -240,6 +240,15 @@ class Bars:
         extra = {name: values[first:last] for name, values in self.extra.items()}
         return replace(self, **arrays, ends=None if self.ends is None else self.ends[first:last], extra=extra)
 
+    def only(self, i: int, rows: Ints) -> "Bars":
+        """The bars of one symbol at some rows, (K, 1) copies."""
+        arrays = {name: getattr(self, name)[rows, i : i + 1] for name in (*COLUMNS, "tradable")}
+        extra = {name: values[rows, i : i + 1] for name, values in self.extra.items()}
+        for array in (*arrays.values(), *extra.values()):
+            array.flags.writeable = False
+        ends = None if self.ends is None else self.ends[rows]
+        return replace(self, symbols=(self.symbols[i],), time=self.time[rows], ends=ends, extra=extra, **arrays)
+
     def column(self, name: str) -> Floats:
         """(T, N) of ``open``, ``high``, ``low``, ``close``, ``volume`` or an extra column.
 

@@ -119,6 +119,11 @@ def annual_days(calendar: str) -> float:
     return known[calendar] if calendar in known else sessions_per_year(calendar)
 
 
+def periods_per_year(conventions: Conventions) -> float:
+    """Daily returns in a year: the calendar's days, or the bars themselves where they are longer than a day."""
+    return min(annual_days(conventions.calendar), bars_per_year(conventions))
+
+
 def bars_per_year(conventions: Conventions) -> float:
     """Bars a year has: what the calendar's days hold, or the year itself for bars of a day or more."""
     bar, calendar = conventions.bar_ns, conventions.calendar

@@ -5,6 +5,7 @@ positions is unrelated to returns, so the weights may be shifted cyclically agai
 periods keep their lengths and returns their autocorrelation; a full shuffle destroys both, and with AR(1) 0.5
 returns and 20-bar holds it rejected 16.5 % of true nulls at 5 %. Sources: Aronson 2006, "Evidence-Based
 Technical Analysis"; Masters 2018, "Permutation and Randomization Tests for Trading System Development".
+``engine.validation.holding`` puts whole holding periods into another order instead.
 
 This judges one fixed rule. It does not know how many rules were tried before.
 """
@@ -15,15 +16,18 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from engine.hooks import Hooks, Stage
+from engine.hooks import Hooks
 from engine.kernels import kernel
 from engine.registry import Frozen, WholeNumber
 from engine.streams import replicate_state, replicate_state_plain, stream, uniform_below, uniform_below_plain
 from engine.types import Floats, Ints
 from engine.validation.base import Report
+from engine.validation.holding import draw_period_orders, enumerable, every_order, periods, reordered_means
+from engine.validation.progress import ticker
 
 NAME = "permutation"
 STREAM = "validation/permutation"
+PERIODS = "validation/permutation/holding_periods"
 TIE = 1e-12
 """Statistics that differ by less than this, relative to their scale, are equal but for rounding."""
 
@@ -31,52 +35,62 @@ PRODUCTS_PER_CHUNK = 100_000_000
 """Multiplications between two calls of the hooks: about 50 ms. Results do not depend on it."""
 
 _PERCENTS = (5, 25, 50, 75, 95)
-_NOTE = "statistic: mean of weight * market return per bar; null: cyclic shifts of the weights; one-sided, upper"
+_NULLS = {"cyclic": "cyclic shifts of the weights", "holding_periods": "holding and flat periods in any order"}
+_NOTE = "statistic: mean of weight * market return per bar; null: {}; one-sided, upper"
 
 
 class Permutation(Frozen):
-    """Tests whether entry timing is related to returns, against cyclic shifts of the positions."""
+    """Tests whether entry timing is related to returns, against shifts of the positions or other orders of them."""
 
-    n: Annotated[WholeNumber, Field(ge=1, le=100_000, description="random shifts")] = 1000
-    method: Annotated[Literal["cyclic"], Field(description="how timing is permuted")] = "cyclic"
+    n: Annotated[WholeNumber, Field(ge=1, le=100_000, description="random shifts or orders")] = 1000
+    method: Annotated[
+        Literal["cyclic", "holding_periods"],
+        Field(description="shifts all positions, or puts whole holding and flat periods into another order"),
+    ] = "cyclic"
 
     def evaluate(self, weights: Floats, market_returns: Floats, seed: int, hooks: Hooks) -> Report:
         """Compare the strategy with its own positions at other times.
 
         ``weights`` (T,) is the signed share of equity carried into bar t's return, ``market_returns`` (T,)
-        the simple return from close to close, ``seed`` the run's root seed.
+        the simple return from close to close, ``seed`` the run's root seed. Of several symbols both are (T, N), the
+        statistic is the sum over symbols, and all of a bar's positions are moved together.
 
-        The p-value is ``(b + 1) / (B + 1)`` for B = ``n`` uniform shifts in 1..T-1. For ``n >= T - 1`` all T
-        shifts, the identity included, are enumerated instead, and it is exact. Null with a reason for fewer
-        than 3 bars, no position, or constant returns. Raises ``ValueError`` for unequal lengths and for
-        values that are not finite, and what ``hooks`` raise.
+        The p-value is ``(b + 1) / (B + 1)`` for B = ``n`` uniform shifts in 1..T-1, or orders. Where all T shifts or K!
+        orders, the identity included, are no more than ``n + 1``, they are enumerated instead, and it is exact. Null
+        with a reason for fewer than 3 bars, no position, or constant returns. Raises ``ValueError`` for unequal
+        lengths and for values that are not finite, and what ``hooks`` raise.
         """
         reason = _undefined(weights, market_returns)
         if reason is not None:
             return self._report(seed, reason=reason)
-        length = len(weights)
-        exact = self.n >= length - 1
-        shifts = np.arange(length) if exact else draw_shifts(stream(seed, STREAM), self.n, length)
-        null = shifted_means(weights, market_returns, shifts, hooks)
+        if self.method == "cyclic":
+            length = len(weights)
+            exact = self.n >= length - 1
+            shifts = np.arange(length) if exact else draw_shifts(stream(seed, STREAM), self.n, length)
+            null = shifted_means(weights, market_returns, shifts, hooks)
+        else:
+            null, exact = ordered_means(weights, market_returns, self.n, stream(seed, PERIODS), hooks)
         observed, tie = _observed(weights, market_returns)
         at_least = int(np.count_nonzero(null >= observed - tie))
-        p = at_least / length if exact else (at_least + 1) / (self.n + 1)
+        p = at_least / len(null) if exact else (at_least + 1) / (self.n + 1)
         return self._report(
             seed,
             statistic=observed,
             p_value=p,
             standard_error=0.0 if exact else math.sqrt(p * (1.0 - p) / (self.n + 1)),
-            replicates=len(shifts),
+            replicates=len(null),
             exact=exact,
             percentiles={f"p{q:02d}": float(np.percentile(null, q)) for q in _PERCENTS},
         )
 
     def _report(self, seed: int, **values: Any) -> Report:
-        return Report(name=NAME, parameters=self.model_dump(), seed=seed, note=_NOTE, **values)
+        return Report(
+            name=NAME, parameters=self.model_dump(), seed=seed, note=_NOTE.format(_NULLS[self.method]), **values
+        )
 
 
 def _undefined(weights: Floats, returns: Floats) -> str | None:
-    if len(weights) != len(returns):
+    if weights.shape != returns.shape:
         raise ValueError("weights and market_returns must be of one length")
     if not (np.all(np.isfinite(weights)) and np.all(np.isfinite(returns))):
         raise ValueError("weights and market_returns must be finite")
@@ -91,22 +105,46 @@ def _undefined(weights: Floats, returns: Floats) -> str | None:
 
 def _observed(weights: Floats, returns: Floats) -> tuple[float, float]:
     # The bound on the statistic is the same for every shift, so ties are judged alike.
-    observed = shift_kernel(_doubled(weights), _contiguous(returns), np.zeros(1, dtype=np.int64))
-    return float(observed[0]), TIE * float(np.abs(weights).max()) * float(np.abs(returns).mean())
+    unmoved = np.zeros(1, dtype=np.int64)
+    observed = sum(float(shift_kernel(_doubled(w), r, unmoved)[0]) for w, r in _each(weights, returns))
+    return observed, TIE * weights.size / len(weights) * float(np.abs(weights).max()) * float(np.abs(returns).mean())
 
 
 def shifted_means(weights: Floats, returns: Floats, shifts: Ints, hooks: Hooks) -> Floats:
     """Statistic (K,) of each shift (K,), telling the hooks between chunks of about 50 ms."""
-    twice, market = _doubled(weights), _contiguous(returns)
+    each = [(_doubled(w), r) for w, r in _each(weights, returns)]
     total = len(shifts)
-    size = max(1, PRODUCTS_PER_CHUNK // len(returns))
-    result = np.empty(total, dtype=np.float64)
+    size = max(1, PRODUCTS_PER_CHUNK // returns.size)
+    result, tick = np.empty(total, dtype=np.float64), ticker(hooks, NAME)
     for first in range(0, total, size):
         done = min(first + size, total)
-        result[first:done] = shift_kernel(twice, market, shifts[first:done])
-        hooks.event("validation_progress", {"test": NAME, "done": done, "total": total})
-        hooks.progress(Stage.VALIDATION, done / total)
+        result[first:done] = sum(shift_kernel(twice, market, shifts[first:done]) for twice, market in each)
+        tick(done, total)
     return result
+
+
+def ordered_means(weights: Floats, returns: Floats, n: int, key: np.uint64, hooks: Hooks) -> tuple[Floats, bool]:
+    """Statistic of every order of the holding periods, or of ``n`` random ones; whether it is every order."""
+    each, bounds = _each(weights, returns), periods(weights)
+    count = len(bounds) - 1
+    exact = enumerable(count, n)
+    total = math.factorial(count) if exact else n
+    every = every_order(count) if exact else None
+    size = max(1, PRODUCTS_PER_CHUNK // returns.size)
+    result, tick = np.empty(total), ticker(hooks, NAME)
+    for first in range(0, total, size):
+        done = min(first + size, total)
+        orders = draw_period_orders(key, first, done - first, count) if every is None else every[first:done]
+        result[first:done] = sum(reordered_means(held, market, bounds, orders) for held, market in each)
+        tick(done, total)
+    return result, exact
+
+
+def _each(weights: Floats, returns: Floats) -> list[tuple[Floats, Floats]]:
+    """The weights and returns of each symbol, (T,)."""
+    if weights.ndim == 1:
+        return [(_contiguous(weights), _contiguous(returns))]
+    return [(_contiguous(weights[:, i]), _contiguous(returns[:, i])) for i in range(weights.shape[1])]
 
 
 def _doubled(weights: Floats) -> Floats:

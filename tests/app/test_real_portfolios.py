@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from tests.app.calls import config
+from tests.app.conftest import MARKET_DATA
 from tests.live import PARQUET, LiveServer, parquet_bytes
 
-MARKET_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 FX = tuple(f"fx_h1/{s}.parquet" for s in ("AUDUSD", "EURJPY", "GBPUSD", "USDJPY", "XAUUSD"))
 CRYPTO = tuple(sorted(str(p.relative_to(MARKET_DATA)) for p in MARKET_DATA.glob("crypto_m1/*.parquet")))
 MARKETS: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
@@ -17,7 +17,6 @@ MARKETS: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
     "seven US equities, daily, with splits": (("equity_d1/us_unadjusted.parquet",), "XNYS", {"align": "union"}),
     "nine crypto pairs, minutes, with a hole": (CRYPTO, "24x7", {"align": "union", "redundancy": "filter"}),
 }
-CASES = list(MARKETS) if MARKET_DATA.is_dir() else []
 
 
 def frame(files: tuple[str, ...]) -> pl.DataFrame:
@@ -29,7 +28,7 @@ def frame(files: tuple[str, ...]) -> pl.DataFrame:
     return pl.concat(named, how="diagonal_relaxed")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", MARKETS)
 def test_a_real_portfolio(server: LiveServer, name: str) -> None:
     files, calendar, portfolio = MARKETS[name]
     table = frame(files)

@@ -31,11 +31,8 @@ class TestRefusals:
         ("pointer", "value"),
         [
             ("/benchmark", {"benchmark": "SYNTH"}),
-            ("/portfolio", {"portfolio": {"mode": "portfolio"}}),
             ("/preset", {"preset": "mine"}),
             ("/report", {"report": True}),
-            ("/profile", {"profile": True}),
-            ("/validation/walk_forward", {"validation": {"walk_forward": {"windows": 5}}}),
         ],
     )
     def test_a_field_not_built_yet_is_unknown(self, server: LiveServer, pointer: str, value: Config) -> None:

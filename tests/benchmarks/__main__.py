@@ -1,10 +1,13 @@
-"""``python -m tests.benchmarks [service] [health] [engine] [data] [metrics] [start] [peers]``: all without a name."""
+"""``python -m tests.benchmarks [part]...``: all without a name.
+
+Parts: service, health, engine, data, metrics, statistics, calibration, start, peers.
+"""
 
 import os
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import cold, data, engine, health, metrics, peers, service
+from tests.benchmarks import calibration, cold, data, engine, health, metrics, peers, service, statistics
 
 PARTS: dict[str, Callable[[], None]] = {
     "service": service.main,
@@ -12,6 +15,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "engine": engine.main,
     "data": data.main,
     "metrics": metrics.main,
+    "statistics": statistics.main,
+    "calibration": calibration.main,
     "start": cold.main,
     "peers": peers.main,
 }

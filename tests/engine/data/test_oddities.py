@@ -8,9 +8,7 @@ import pytest
 
 from engine.data.bars import Conventions, Series
 from engine.data.oddities import scale_jumps, seasonal_opens, spikes
-from engine.data.sources import load
 from engine.types import Times
-from tests.engine.data.conftest import MARKET_DATA
 
 HOUR = 3600 * 10**9
 
@@ -86,17 +84,3 @@ class TestClocks:
 
     def test_one_half_of_a_year_tells_nothing(self) -> None:
         assert not seasonal_opens(sundays("UTC", 22, weeks=8), WEEK)[0].any()
-
-
-@pytest.mark.parametrize("name", ["fx_m1/EURUSD.parquet"])
-def test_a_real_file_in_new_yorks_clock(name: str, tmp_path: Any) -> None:
-    """HistData's files of 2018 keep the wall clock of New York, and say that they do not."""
-    frame = pl.read_parquet(MARKET_DATA / name)
-    wall = pl.col("timestamp").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None)
-    frame.with_columns(wall).write_parquet(tmp_path / "wall")
-    wrong = load(tmp_path / "wall", symbol="X", on_bad_rows="drop").report["symbols"]["X"]["findings"]
-    (finding,) = [f for f in wrong if f["code"] == "dst_signature"]
-    assert "America/New_York would fit" in finding["message"]
-    assert finding["option"] == "timezone"
-    right = load(tmp_path / "wall", symbol="X", timezone="America/New_York", on_bad_rows="drop")
-    assert "dst_signature" not in {f["code"] for f in right.report["symbols"]["X"]["findings"]}

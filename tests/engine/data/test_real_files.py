@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 import engine
@@ -91,3 +92,17 @@ def test_real_markets_run_from_end_to_end(name: str) -> None:
     assert np.abs(account - ledger.equity).max() <= 1e-9 * ledger.initial_capital
     assert result.trades.pnl_net.sum() == pytest.approx(ledger.equity[-1] - ledger.initial_capital, abs=1e-4)
     canonical_bytes(plain(result.summary()))
+
+
+@pytest.mark.parametrize("name", ["fx_m1/EURUSD.parquet"])
+def test_a_real_file_in_new_yorks_clock(name: str, tmp_path: Any) -> None:
+    """HistData's files of 2018 keep the wall clock of New York, and say that they do not."""
+    frame = pl.read_parquet(MARKET_DATA / name)
+    wall = pl.col("timestamp").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None)
+    frame.with_columns(wall).write_parquet(tmp_path / "wall")
+    wrong = load(tmp_path / "wall", symbol="X", on_bad_rows="drop").report["symbols"]["X"]["findings"]
+    (finding,) = [f for f in wrong if f["code"] == "dst_signature"]
+    assert "America/New_York would fit" in finding["message"]
+    assert finding["option"] == "timezone"
+    right = load(tmp_path / "wall", symbol="X", timezone="America/New_York", on_bad_rows="drop")
+    assert "dst_signature" not in {f["code"] for f in right.report["symbols"]["X"]["findings"]}

@@ -1,0 +1,123 @@
+"""A finished run as its tests see it: what it held, and how to run all of it again on other bars or parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from engine.config import RunConfig, field_errors
+from engine.data.align import Panel
+from engine.data.bars import Bars
+from engine.data.sessions import periods_per_year
+from engine.errors import ConfigError
+from engine.execution import Execution, simulate
+from engine.hooks import Hooks, NoHooks
+from engine.pieces import account_of, look, spread_signals, wanted
+from engine.portfolio import Together
+from engine.results import Ledger, Signals, Targets, Trades
+from engine.types import Floats
+from engine.validation import suite
+from engine.validation.base import Report
+from engine.validation.days import daily_returns, day_ends
+from engine.validation.suite import Subject, Validation
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run has made before it is tested."""
+
+    signals: Signals
+    targets: Targets
+    together: Together | None
+    ledger: Ledger
+    trades: Trades
+
+
+def validate(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks) -> tuple[Report, ...]:
+    """The tests the configuration asks for, in the order of its fields."""
+    if config.validation == Validation():
+        return ()
+    return suite.validate(config.validation, subject_of(config, panel, ran, hooks))
+
+
+def subject_of(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks) -> Subject:
+    """Everything a test may ask of a run."""
+    again = _Again(config, panel)
+    weights, market_returns = held_returns(panel.bars, ran.ledger)
+
+    def simulated(rules: Execution, costs: float) -> Ledger:
+        return simulate(panel.bars, ran.targets, rules, config.initial_capital, costs=costs, together=ran.together)
+
+    return Subject(
+        bars=panel.bars,
+        ledger=ran.ledger,
+        trades=ran.trades,
+        targets=ran.targets,
+        daily=daily_returns(ran.ledger, day_ends(panel.bars)),
+        annual=periods_per_year(panel.bars.conventions),
+        weights=weights,
+        market_returns=market_returns,
+        warmup=ran.signals.warmup,
+        params=config.strategy.params.model_dump(),
+        rules=config.execution,
+        simulate=simulated,
+        rerun=again.rerun,
+        signals_of=again.signals_of,
+        refit=again.refit,
+        seed=config.seed,
+        hooks=hooks,
+    )
+
+
+@dataclass(frozen=True)
+class _Again:
+    """The whole run once more: features, lag, strategy, sizing, shares and ledger."""
+
+    config: RunConfig
+    panel: Panel
+
+    def rerun(self, bars: Bars) -> Ledger:
+        """On other bars at some of the same times."""
+        return self._account(self.config, bars, 0)
+
+    def signals_of(self, bars: Bars) -> Floats:
+        """Its signals (T, N) there."""
+        panel = self.panel.on(bars)
+        return spread_signals(panel, look(self.config, panel, {}, NoHooks(), None)[0]).values
+
+    def refit(self, params: Mapping[str, Any], bars: Bars, first: int) -> Ledger:
+        """With other parameters of the strategy, trading from bar ``first`` on. Raises ``ConfigError``."""
+        config = self.config
+        values = config.strategy.model_dump(mode="json")
+        kind = type(config.strategy)
+        try:
+            strategy = kind.model_validate(values | {"params": values["params"] | dict(params)})
+        except ValidationError as error:
+            raise ConfigError(field_errors(error.errors(include_url=False), kind)) from None
+        return self._account(config.model_copy(update={"strategy": strategy}), bars, first)
+
+    def _account(self, config: RunConfig, bars: Bars, first: int) -> Ledger:
+        panel = self.panel.on(bars)
+        pieces, failures = look(config, panel, {}, NoHooks(), None, first)
+        target = wanted(panel, pieces, config)
+        together, _ = account_of(config, panel, target, tuple(failures), NoHooks())
+        return simulate(bars, target, config.execution, config.initial_capital, together=together)
+
+
+def held_returns(bars: Bars, ledger: Ledger) -> tuple[Floats, Floats]:
+    """Weights held, and the market's returns while they were: (T,), or (T, N) of several symbols.
+
+    A position is held from open to open, so the market's return is taken from the open of t to the next one, and
+    the weight just after the fills at the open of t: a weight that had already moved with the return it
+    multiplies could not be shifted against other returns.
+    """
+    opens = np.where(bars.valid, bars.open, ledger.mark)
+    after = np.concatenate((opens[1:], ledger.mark[-1:]))
+    quantity = ledger.quantity
+    value = np.where(quantity != 0.0, quantity * opens, 0.0)
+    equity = (ledger.cash + value.sum(axis=1))[:, None]
+    weights: Floats = np.divide(value, equity, out=np.zeros(value.shape), where=equity > 0.0)
+    returns: Floats = np.nan_to_num(after / opens - 1.0)
+    return (weights[:, 0], returns[:, 0]) if weights.shape[1] == 1 else (weights, returns)

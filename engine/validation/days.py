@@ -1,0 +1,69 @@
+"""Daily returns of a ledger, and the two numbers by which tests compare runs.
+
+A test asks for them of many ledgers on the same bars, so where the days end is found once.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from engine.data.bars import Bars
+from engine.data.sessions import days
+from engine.metrics.moments import DUST
+from engine.results import Ledger
+from engine.types import Floats, Ints
+from engine.validation.sharpe import moments
+
+RUINED = "equity is at or below zero"
+
+Measure = Literal["sharpe", "total_return"]
+
+
+@dataclass(frozen=True)
+class Daily:
+    """``returns`` (D,) by day; empty, and ``reason`` says why, where equity was at or below zero."""
+
+    returns: Floats
+    reason: str | None = None
+
+
+def day_ends(bars: Bars) -> Ints:
+    """(D,) the last bar of each day of the bars' calendar; a bar longer than a day is one."""
+    day = days(bars.time, bars.conventions)
+    return np.append(np.flatnonzero(np.diff(day)), len(day) - 1) if len(day) else np.empty(0, dtype=np.int64)
+
+
+def daily_returns(ledger: Ledger, ends: Ints, first: int = 0) -> Daily:
+    """Simple returns from day to day, from the capital on; ``ends`` (D,) as :func:`day_ends` gives them.
+
+    Returns that differ by no more than rounding are equal, as for the metrics.
+    With ``first`` only those of the days from number ``first`` on, (D - first,).
+    """
+    before = ledger.initial_capital if first == 0 else float(ledger.equity[ends[first - 1]])
+    path = np.concatenate(([before], ledger.equity[ends[first:]]))
+    if float(path.min()) <= 0.0:
+        return Daily(np.empty(0), RUINED)
+    returns = path[1:] / path[:-1] - 1.0
+    if len(returns) and float(np.ptp(returns)) <= DUST * max(1.0, float(np.abs(returns).max())):
+        returns[:] = returns[0]  # a ratio over rounding would be enormous
+    return Daily(returns)
+
+
+def annual_sharpe(returns: Floats, annual: float) -> float | None:
+    """Sharpe ratio a year of daily returns (D,); None where they do not vary or are fewer than two."""
+    of = moments(returns)
+    return None if of.sharpe is None else of.sharpe * math.sqrt(annual)
+
+
+def measured(measure: Measure, returns: Floats, annual: float) -> float | None:
+    """The number runs are compared by: annual Sharpe ratio, or total return; None where it is undefined."""
+    if measure == "sharpe":
+        return annual_sharpe(returns, annual)
+    return compounded(returns) if len(returns) else None
+
+
+def compounded(returns: Floats) -> float:
+    """``prod(1 + r) - 1``."""
+    return float(np.prod(1.0 + returns)) - 1.0
