@@ -143,6 +143,16 @@ run_tags = Table(
     Column("tag", String(64), primary_key=True, index=True),
 )
 
+trials = Table(
+    "trials",
+    metadata,
+    Column("dataset", String(64), primary_key=True),
+    Column("symbols", String(64), primary_key=True),
+    Column("config", String(64), primary_key=True),
+    Column("sharpe", Float),
+)
+"""What was ever tried on the same data, for good: a trial stays when its run and its dataset are gone."""
+
 tombstones = Table(
     "tombstones",
     metadata,

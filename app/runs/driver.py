@@ -23,7 +23,7 @@ from app.events import log as event_log
 from app.events.broadcast import Broadcast
 from app.events.log import Entry
 from app.executors.base import CrashError, Executor, ExecutorError, StoppedError
-from app.runs import repository, retention
+from app.runs import repository, retention, trials
 from app.runs.recorder import Recorder
 from app.runs.repository import Stored
 from app.runs.state import Status
@@ -130,6 +130,7 @@ class RunDriver:
             if not moved:
                 return []
             repository.save_results(connection, name, files, outcome.metrics)
+            trials.note(connection, repository.require(connection, name).row, outcome.metrics["sharpe"])
             event_log.append(connection, name, attempt, entries)
             removed = retention.prune(connection, self._settings.retain)
             self._store.publish(aside, name)

@@ -32,7 +32,9 @@ from app.db.models import (
 from app.db.session import now
 from app.errors import ConflictError, GoneError, NotFoundError
 from app.instants import instant
+from app.runs import trials
 from app.runs.state import FINAL, UNFINISHED, Status, sources
+from app.runs.trials import Tried
 
 KEY_LIFETIME_MICROSECONDS = 24 * 3600 * 1_000_000
 
@@ -58,6 +60,7 @@ class Stored:
     row: RowMapping
     tags: tuple[str, ...]
     metrics: Mapping[str, float | None]
+    tried: Tried
 
     @property
     def status(self) -> Status:
@@ -106,7 +109,7 @@ def require_completed(connection: Connection, run_id: str) -> Stored:
 
 
 def load(connection: Connection, rows: Sequence[RowMapping]) -> list[Stored]:
-    """Join tags and metrics to run rows, in two queries however many rows there are."""
+    """Join tags, metrics and trials to run rows, in one query each; in one more for each kind of data they use."""
     ids = [row["id"] for row in rows]
     tags: dict[str, list[str]] = {run_id: [] for run_id in ids}
     query = select(run_tags).where(run_tags.c.run_id.in_(ids)).order_by(run_tags.c.tag)
@@ -115,7 +118,10 @@ def load(connection: Connection, rows: Sequence[RowMapping]) -> list[Stored]:
     metrics: dict[str, dict[str, float | None]] = {run_id: {} for run_id in ids}
     for metric in connection.execute(select(run_metrics).where(run_metrics.c.run_id.in_(ids))).mappings():
         metrics[metric["run_id"]][metric["name"]] = metric["value"]
-    return [Stored(row, tuple(tags[row["id"]]), metrics[row["id"]]) for row in rows]
+    tried = trials.tried(connection, rows)
+    return [
+        Stored(row, tuple(tags[row["id"]]), metrics[row["id"]], mine) for row, mine in zip(rows, tried, strict=True)
+    ]
 
 
 def insert_run(connection: Connection, run: NewRun, attempt: int) -> None:

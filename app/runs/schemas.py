@@ -8,6 +8,7 @@ from app.datasets.service import Resolved
 from app.instants import instant
 from app.runs.repository import Stored
 from app.runs.state import Status
+from app.runs.trials import deflate
 from engine.config import RunConfig, run_id
 from engine.metrics.core import DEFINITIONS
 from engine.registry import Frozen, sequence
@@ -76,6 +77,22 @@ class RunLinks(Wire):
     verify: str
 
 
+class Trials(Wire):
+    """The Sharpe ratio of a run beside how much was tried on its data, as it is when read.
+
+    ``dsr`` is the deflated Sharpe ratio: the probability that the true one exceeds ``expected_maximum``, the annual
+    ratio that the best of ``n_trials`` without skill is expected to have. ``counted`` says what a trial is.
+    """
+
+    sharpe: float | None
+    dsr: float | None
+    n_trials: int
+    expected_maximum: float
+    variance: float
+    counted: str
+    reason: str | None
+
+
 class Run(Wire):
     """A run: one configuration on one version of its data, with the state of its newest attempt."""
 
@@ -94,6 +111,7 @@ class Run(Wire):
     note: str | None
     pinned: bool
     metrics: dict[str, float | None]
+    trials: Trials | None
     warnings: list[RunWarning]
     error: RunError | None
     manifest_hash: str | None
@@ -194,10 +212,27 @@ def view(stored: Stored, *, reused: bool = False) -> Run:
         finished_at=None if row["finished_at"] is None else instant(row["finished_at"]),
         tags=list(stored.tags),
         metrics={name: stored.metrics[name] for name in DEFINITIONS if name in stored.metrics},
+        trials=trials_of(stored) if stored.status is Status.COMPLETED else None,
         links=RunLinks(
             self=f"/runs/{name}",
             events=f"/runs/{name}/events",
             artifacts=f"/runs/{name}/artifacts",
             verify=f"/runs/{name}/verify",
         ),
+    )
+
+
+def trials_of(stored: Stored) -> Trials:
+    """What a completed run says of itself and of all others on its data."""
+    tried, found = stored.tried, deflate(stored.metrics, stored.tried)
+    return Trials(
+        sharpe=stored.metrics["sharpe"],
+        dsr=found.dsr,
+        n_trials=tried.number,
+        expected_maximum=found.expected_maximum,
+        variance=tried.variance,
+        counted=f"distinct configurations that completed on dataset '{stored.row['dataset']}' with the same symbols,"
+        " removed ones too, whatever their seed, validation, benchmark and snapshots;"
+        f" {tried.defined} of them with a Sharpe ratio, whose variance is meant",
+        reason=found.reason,
     )

@@ -30,6 +30,7 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType({d.name: d for group in
 _NO_RETURN = "equity is at or below zero"
 _OF_BARS = frozenset({"sharpe_bar"})
 _OF_EQUITY = frozenset({"calmar", "martin"})
+_OF_DAYS = frozenset({"observations"})
 
 
 def core_metrics(
@@ -57,6 +58,7 @@ def core_metrics(
     found = {
         "total_return": total_return(equity),
         "cagr": growth,
+        "observations": Metric(float(len(curve.equity) - 1), "count"),
         **_daily(curve),
         "sharpe_bar": _sharpe_bar(equity, bars_per_year),
         "calmar": calmar(growth, falls["max_drawdown"]),
@@ -73,7 +75,7 @@ def _daily(curve: Curve) -> dict[str, Metric]:
     """Ratios and the shape of daily returns."""
     if float(curve.equity.min()) <= 0.0:
         # A return from zero or less has no meaning, and leaving those days out would flatter the rest.
-        daily = [d for d in (*definitions.RATIOS, *definitions.SHAPE) if d.name not in _OF_BARS | _OF_EQUITY]
+        daily = [d for d in (*definitions.RATIOS, *definitions.SHAPE) if d.name not in _OF_BARS | _OF_EQUITY | _OF_DAYS]
         return {d.name: Metric(None, d.unit, _NO_RETURN) for d in daily}
     returns, annual = simple_returns(curve.equity), curve.annual
     of = moments(returns)

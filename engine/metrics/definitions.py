@@ -118,6 +118,7 @@ FALLS = (
 )
 
 SHAPE = (
+    Definition("observations", "count", "T, the number of daily returns r that ratios stand on", "by definition"),
     Definition(
         "value_at_risk",
         "fraction",

@@ -69,7 +69,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 RUN_FIELDS = {
     "id", "hash", "status", "stage", "progress", "attempt", "reused", "created_at", "started_at", "finished_at",
-    "config", "tags", "note", "pinned", "metrics", "warnings", "error", "manifest_hash", "links",
+    "config", "tags", "note", "pinned", "metrics", "trials", "warnings", "error", "manifest_hash", "links",
 }  # fmt: skip
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 AT_ONCE = 50

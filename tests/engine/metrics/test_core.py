@@ -32,6 +32,7 @@ KEYS = [
     "average_drawdown_duration",
     "ulcer_index",
     "pain_index",
+    "observations",
     "value_at_risk",
     "conditional_value_at_risk",
     "expected_shortfall",
