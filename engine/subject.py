@@ -60,7 +60,7 @@ def subject_of(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks) -> Subje
         weights=weights,
         market_returns=market_returns,
         warmup=ran.signals.warmup,
-        params=config.strategy.params.model_dump(),
+        params=config.strategy.parameters().model_dump(),
         rules=config.execution,
         simulate=simulated,
         rerun=again.rerun,
@@ -93,7 +93,7 @@ class _Again:
         values = config.strategy.model_dump(mode="json")
         kind = type(config.strategy)
         try:
-            strategy = kind.model_validate(values | {"params": values["params"] | dict(params)})
+            strategy = kind.model_validate(values | {"params": values.get("params", {}) | dict(params)})
         except ValidationError as error:
             raise ConfigError(field_errors(error.errors(include_url=False), kind)) from None
         return self._account(config.model_copy(update={"strategy": strategy}), bars, first)

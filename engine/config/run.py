@@ -132,7 +132,7 @@ class RunConfig(Frozen):
                 "there is no bar with both a stop and a target to be ambiguous: set both, or leave this out",
                 {"field": "validation/ambiguity"},
             )
-        check_grids(self.validation, self.strategy.params)
+        check_grids(self.validation, self.strategy.parameters())
         names = list(COLUMNS) + [name for use in self.indicators for name in use.features()]
         for k, use in enumerate(self.indicators):
             if any(names.count(name) > 1 for name in use.features()):
