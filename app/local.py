@@ -34,7 +34,7 @@ def _datasets(settings: Settings) -> Iterator[tuple[DatasetService, DatasetStore
     migrate(database)
     directory = DatasetStore(settings.data_dir)
     try:
-        yield DatasetService(database, directory), directory
+        yield DatasetService(settings, database, directory), directory
     finally:
         database.close()
 

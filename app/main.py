@@ -71,7 +71,7 @@ def build(settings: Settings) -> Services:
     database = Database(settings)
     migrate(database)
     artifacts_store, uploads = ArtifactStore(settings.data_dir), DatasetStore(settings.data_dir)
-    dataset_service = DatasetService(database, uploads)
+    dataset_service = DatasetService(settings, database, uploads)
     broadcast = Broadcast()
     executor, importer = make_executor(settings, settings.workers, "runs"), make_executor(settings, 1, "imports")
     return Services(

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256, description="runs computed at once")] = os.cpu_count() or 1
     queue_limit: Annotated[int, Field(ge=1, description="queued runs before POST answers 503")] = 1000
     run_seconds: Annotated[float, Field(gt=0, description="longest a run may compute")] = 3600.0
+    run_symbols: Annotated[int, Field(ge=1, description="most symbols of a run")] = 1000
+    run_bars: Annotated[int, Field(ge=1, description="most bars times symbols of a run")] = 50_000_000
     run_memory_mb: Annotated[int, Field(ge=64, description="memory a run may add to its process, MiB")] = 4096
 
     feature_cache_mb: Annotated[int, Field(ge=0, description="features each worker keeps for further runs, MiB")] = 256

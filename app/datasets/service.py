@@ -12,8 +12,10 @@ from app.datasets.store import DatasetStore
 from app.datasets.worker import Imported
 from app.db.session import Database
 from app.errors import ConflictError, InvalidRequestError, NotFoundError
+from app.settings import Settings
 from engine.canonical import canonical_bytes, sha256_hex
 from engine.config import NAME_PATTERN, RunConfig, Window
+from engine.data.align import panel_times
 from engine.data.bars import Dataset
 from engine.data.columnar import open_mapped
 from engine.errors import ConfigError, FieldError, nearest
@@ -24,10 +26,11 @@ CACHED_DIGESTS = 4096
 
 @dataclass(frozen=True)
 class Period:
-    """The rows a run touches: a digest by symbol, how many, and from when to when."""
+    """The rows a run touches: a digest by symbol, how many, on how many bars side by side, and from when to when."""
 
     digests: dict[str, str]
     rows: int
+    bars: int
     start_ns: int
     end_ns: int
 
@@ -50,8 +53,8 @@ class Resolved:
 class DatasetService:
     """What the rest of the service knows of datasets. Every method blocks; call it through the database's threads."""
 
-    def __init__(self, database: Database, store: DatasetStore) -> None:
-        self._database, self._store = database, store
+    def __init__(self, settings: Settings, database: Database, store: DatasetStore) -> None:
+        self._settings, self._database, self._store = settings, database, store
         self._open = lru_cache(OPEN_DATASETS)(self._open_version)
         self._period = lru_cache(CACHED_DIGESTS)(self._period_of)
 
@@ -137,10 +140,25 @@ class DatasetService:
                     for i in missing
                 ]
             )
+        self._few_enough(len(config.symbols), 1)
         data = self._open(version.dataset, version.digest, config.symbols)
         config = config.resolve(data)
         period = self._period(version.dataset, version.digest, config.window)
+        self._few_enough(len(period.digests), period.bars)
         return Resolved(config, version, config.identity(period.digests), period)
+
+    def _few_enough(self, symbols: int, bars: int) -> None:
+        """Refuse what this service does not compute. Raises ``ConfigError``."""
+        most = self._settings
+        if symbols > most.run_symbols:
+            message = f"{symbols} symbols are more than the {most.run_symbols} a run may have here: leave some out"
+            raise ConfigError([FieldError("/symbols", "too_many_symbols", message)])
+        if bars * symbols > most.run_bars:
+            message = (
+                f"{bars} bars of {symbols} symbols are {bars * symbols} in all, more than the {most.run_bars} a run may"
+                " have here: take fewer symbols, a shorter period (start, end, fraction) or a longer timeframe"
+            )
+            raise ConfigError([FieldError("/symbols", "too_many_bars", message)])
 
     def path(self, name: str, digest: str) -> Path:
         """Where a version's columns are."""
@@ -160,6 +178,7 @@ class DatasetService:
         return Period(
             digests={s: bars.digest() for s, bars in made.items()},
             rows=sum(len(bars.series) for bars in made.values()),
+            bars=len(panel_times([bars.series.time for bars in made.values()], window.align)),
             start_ns=min(int(bars.series.time[0]) for bars in made.values()),
             end_ns=max(int(bars.series.closes(bars.conventions.bar_ns)[-1]) for bars in made.values()),
         )

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from engine.config.instants import nanoseconds, stamp
+from engine.data.align import Align, panel_times
 from engine.data.bars import Conventions, Series
 from engine.data.resample import Resampled, resample
 from engine.errors import ConfigError, FieldError
-from engine.types import Times
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,11 @@ class Window:
     lenient: bool = False
     """Whether symbols without a bar are left out, as long as one has some."""
 
+    @property
+    def align(self) -> Align:
+        """Which moments the symbols have together."""
+        return "intersection" if self.common else "union"
+
     def bars(self, series: Mapping[str, Series], conventions: Conventions) -> dict[str, Resampled]:
         """The bars of each symbol that has any. Raises ``ConfigError`` naming all that have none."""
         rows = self.rows(series)
@@ -49,18 +52,12 @@ class Window:
             symbol, mine = next(iter(whole.items()))
             size = int(len(mine) * self.fraction + 1e-9)
             return {symbol: mine.slice((self.portion - 1) * size, self.portion * size)}
-        clock = self._clock([mine.time for mine in whole.values()])
+        clock = panel_times([mine.time for mine in whole.values()], self.align)
         size = int(len(clock) * self.fraction + 1e-9)
         span = clock[(self.portion - 1) * size : self.portion * size]
         if not len(span):
             return {s: mine.slice(0, 0) for s, mine in whole.items()}
         return {s: mine.between(int(span[0]), int(span[-1]) + 1) for s, mine in whole.items()}
-
-    def _clock(self, times: list[Times]) -> Times:
-        clock = times[0]
-        for other in times[1:]:
-            clock = np.intersect1d(clock, other, assume_unique=True) if self.common else np.union1d(clock, other)
-        return clock
 
     def _nothing_left(self, series: Mapping[str, Series], symbol: str) -> FieldError:
         """Why a symbol has no bar, and what it has."""

@@ -78,7 +78,7 @@ def align(
         return Panel(only, {symbols[0]: only}, {symbols[0]: np.arange(len(only))}, {symbols[0]: 0})
     kept = dict(series)
     times = [rows.time for rows in series.values()]
-    time = _common(times) if how == "intersection" else _all(times)
+    time = panel_times(times, how)
     lost = dict.fromkeys(symbols, 0)
     if how == "intersection":
         for symbol, rows in series.items():
@@ -96,6 +96,11 @@ def beside(own: Mapping[str, Bars]) -> Panel:
     time = _all([own[symbol].time for symbol in symbols])
     rows_of = {symbol: np.searchsorted(time, own[symbol].time) for symbol in symbols}
     return Panel(_stack(symbols, own, rows_of, time), own, rows_of, dict.fromkeys(symbols, 0))
+
+
+def panel_times(times: Sequence[Ints], how: Align) -> Ints:
+    """Opens (T,) of the bars of a panel, of those of each symbol."""
+    return _common(times) if how == "intersection" else _all(times)
 
 
 def _common(times: Sequence[Ints]) -> Ints:

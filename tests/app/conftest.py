@@ -28,6 +28,8 @@ SERVERS: Mapping[str, Mapping[str, object]] = {
         "body_bytes": 20_000,
         "upload_bytes": 30_000_000,
         "upload_rows": LONG_BARS,
+        "run_symbols": 3,
+        "run_bars": LONG_BARS,
     },
     "keeper": {"executor": "thread", "workers": 2, "retain": RETAIN},
     "restarted": {"executor": "thread", "workers": 1},

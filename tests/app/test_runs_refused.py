@@ -2,10 +2,11 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from tests.app.calls import Config, config, count_runs, field_errors, fresh, identity, problem
-from tests.live import LiveServer
+from tests.live import LiveServer, market_frame
 
 
 class TestRefusals:
@@ -169,3 +170,23 @@ class TestQueue:
         taken = busy.post(fresh(), idempotency_key=f"full-{refused['seed']}")
         assert taken.status_code == 202
         busy.cancel(taken.json()["id"])
+
+
+class TestSize:
+    def test_too_many_symbols(self, limited: LiveServer) -> None:
+        limited.put_frame("crowd", pl.concat([market_frame(symbol=s, bars=50) for s in "ABCD"]))
+        answer = limited.post(config(dataset="crowd", symbols=list("ABCD")))
+        entry = field_errors(answer)["/symbols"]
+        assert (entry["code"], "more than the 3" in entry["message"]) == ("too_many_symbols", True)
+
+    def test_too_many_bars_times_symbols(self, limited: LiveServer) -> None:
+        """Symbols that never trade at the same time make the longest panel."""
+        frames = [market_frame(symbol=s, bars=80_000, start=f"{year}-01-01") for s, year in (("A", 1990), ("B", 2000))]
+        limited.put_frame("apart", pl.concat(frames))
+        portfolio = {"align": "union"}
+        asked = config(dataset="apart", symbols=["A", "B"], portfolio=portfolio)
+        entry = field_errors(limited.post(asked))["/symbols"]
+        assert entry["code"] == "too_many_bars"
+        assert "more than the 300000" in entry["message"]
+        shorter = limited.client.post("/runs", json=asked | {"timeframe": "1d"}, params={"dry_run": True})
+        assert shorter.status_code == 200, shorter.text
