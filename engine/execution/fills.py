@@ -272,7 +272,8 @@ def ledger(  # noqa: PLR0912, PLR0915 - the phases of a bar, one after the other
             )
         if plan.snapshot > 0 and (t + 1) % plan.snapshot == 0:
             pairs = grown(pairs, pair_count + assets * (assets - 1) // 2)
-            pair_count = take(t, plan, seen, held, known, snaps, snapped, pairs, pair_count)
+            flat = rules.close_at_end and t == rows - 1
+            pair_count = take(t, plan, seen, held, flat, known, snaps, snapped, pairs, pair_count)
             snapped += 1
         busy = plan.watches or is_busy(state, rules)
         t += 1

@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.execution.plain_account import Account, sign
 from engine.execution.plain_exits import leave
-from engine.execution.plain_orders import decide
+from engine.execution.plain_orders import decide, refuse
 from engine.execution.portfolio import Plan
 from engine.portfolio.correlation import estimate_plain
 from engine.portfolio.limits import limit_plain
@@ -24,8 +24,9 @@ from engine.types import Bools, Floats
 
 @dataclass
 class Wish:
-    """What is wanted of a symbol: before any rule, after all, and what cut it."""
+    """What is wanted of a symbol: size times share, what of it the rules may cut, what they leave, and what cut it."""
 
+    asked: float
     uncut: float
     weight: float
     why: Reason = Reason.NONE
@@ -74,9 +75,14 @@ def flatten(account: Account, t: int, i: int, cause: Cause, reason: Reason) -> N
 
 
 def judge(account: Account, whole: Whole, t: int, equity: float, before: float) -> None:
-    """Limits on losses at a close: of each symbol's day, and of the account's drawdown. ``before``: the equity then."""
+    """Limits on losses at a close: the account's drawdown, then each symbol's day. ``before``: equity a bar ago."""
     plan = whole.plan
-    if len(plan.day):
+    if not whole.stopped and equity <= (1.0 - plan.drawdown) * whole.highest:
+        whole.stopped = True
+        whole.events.append((t, -1, Happening.STOPPED))
+        for i in account.assets:
+            flatten(account, t, i, Cause.DRAWDOWN, Reason.PORTFOLIO_HALTED)
+    if len(plan.day) and not whole.stopped:
         if t > 0 and plan.day[t] != plan.day[t - 1]:
             whole.day_result, whole.day_equity = dict(whole.result), before
             whole.halted.clear()
@@ -84,15 +90,11 @@ def judge(account: Account, whole: Whole, t: int, equity: float, before: float) 
             value = own.quantity * account.bar(t, i).mark if own.quantity else 0.0
             whole.result[i] = own.flow + value
             loss = whole.day_result.get(i, 0.0) - whole.result[i]
-            if i not in whole.halted and loss > 0.0 and loss >= plan.daily_loss[i] * whole.day_equity:
+            open_ = i not in whole.halted and t <= plan.last[i]
+            if open_ and loss > 0.0 and loss >= plan.daily_loss[i] * whole.day_equity:
                 whole.halted.add(i)
                 whole.events.append((t, i, Happening.HALTED))
                 flatten(account, t, i, Cause.DAILY_LOSS, Reason.SYMBOL_HALTED)
-    if not whole.stopped and equity <= (1.0 - plan.drawdown) * whole.highest:
-        whole.stopped = True
-        whole.events.append((t, -1, Happening.STOPPED))
-        for i in account.assets:
-            flatten(account, t, i, Cause.DRAWDOWN, Reason.PORTFOLIO_HALTED)
 
 
 def wishes(account: Account, whole: Whole, t: int, weights: Floats, equity: float) -> list[Wish]:
@@ -103,17 +105,22 @@ def wishes(account: Account, whole: Whole, t: int, weights: Floats, equity: floa
     total = sum(share for share, alive in zip(shares, live, strict=True) if alive)
     made = []
     for i, own in enumerate(account.positions):
-        weight = float(weights[t, i]) / (equity if rules.notional else 1.0) * shares[i]
-        silent = t > plan.last[i] or math.isnan(account.bar(t, i).mark) or own.blocked
-        if silent or (weight < 0.0 and not rules.allow_short):
-            weight = 0.0
+        asked = float(weights[t, i]) / (equity if rules.notional else 1.0) * shares[i]
+        if live[i] and 0.0 < total < 1.0:
+            asked /= total
+        silent = t > plan.last[i] or own.blocked or in_its_own_words(account, t, i, asked)
+        uncut = 0.0 if silent else asked
         if live[i]:
-            uncut = weight / total if 0.0 < total < 1.0 else weight
-            made.append(Wish(uncut, uncut))
+            made.append(Wish(asked, uncut, uncut))
         else:
             why = Reason.SYMBOL_HALTED if i in whole.halted else Reason.NONE
-            made.append(Wish(weight, 0.0, Reason.PORTFOLIO_HALTED if whole.stopped else why))
+            made.append(Wish(asked, uncut, 0.0, Reason.PORTFOLIO_HALTED if whole.stopped else why))
     return made
+
+
+def in_its_own_words(account: Account, t: int, i: int, weight: float) -> bool:
+    """Whether a target is refused as for a single symbol: without a price yet, or a short where there are none."""
+    return math.isnan(account.bar(t, i).mark) or (weight < 0.0 and not account.rules.allow_short)
 
 
 def cut(account: Account, whole: Whole, t: int, made: list[Wish], decides: Bools, equity: float) -> None:
@@ -128,7 +135,7 @@ def cut(account: Account, whole: Whole, t: int, made: list[Wish], decides: Bools
         else:
             factor, partner = filter_redundant_plain(weights, held, rho, plan.theta)
         if plan.redistribute:
-            factor = redistribute_plain(weights, factor)
+            factor = redistribute_plain(weights, partner, factor)
         for i, wish in enumerate(made):
             wish.factor, wish.partner = float(factor[i]), int(partner[i])
             wish.rho = float(rho[i, wish.partner]) if wish.partner >= 0 else math.nan
@@ -158,7 +165,7 @@ def decide_together(
     for i, own in enumerate(account.positions):
         if sign(float(signals[t, i])) != own.blocked:
             own.blocked = 0
-    if not decides[t].any():
+    if not any(decides[t, i] and t <= whole.plan.last[i] for i in account.assets):
         return
     made = wishes(account, whole, t, weights, equity)
     if not whole.stopped:
@@ -167,29 +174,20 @@ def decide_together(
         if not decides[t, i] or t > whole.plan.last[i]:
             continue
         turned = float(signals[t, i]) != (float(signals[t - 1, i]) if t else 0.0)
-        if wish.weight == 0.0 and wish.why and not account.positions[i].quantity:
-            refuse_cut(account, whole, t, i, wish, turned, equity)
-            continue
-        whole.refused[i] = Reason.NONE
-        own_words = not wish.why and weights[t, i] < 0.0 and not account.rules.allow_short
-        asked = float(weights[t, i]) if own_words else wish.weight * (equity if account.rules.notional else 1.0)
+        told = whole.refused.get(i, Reason.NONE)
+        whole.refused[i] = wish.why if wish.weight == 0.0 and wish.uncut else Reason.NONE
         count = len(account.orders)
-        decide(account, t, i, asked, turned, equity)
+        if wish.weight == 0.0 and wish.why and not account.positions[i].quantity:
+            if i in account.waiting:
+                account.end(i, Reason.SUPERSEDED)
+            if whole.refused[i] and (turned or whole.refused[i] != told):
+                refuse(account, i, t, wish.uncut, wish.uncut * equity / account.bar(t, i).mark, wish.why)
+        else:
+            own_words = not wish.why and in_its_own_words(account, t, i, wish.asked)
+            weight = wish.asked if own_words else wish.weight
+            decide(account, t, i, weight * (equity if account.rules.notional else 1.0), turned, equity)
         for order in account.orders[count:]:
             order.partner, order.factor, order.rho = wish.partner, wish.factor, wish.rho
-            if wish.why and wish.uncut:
-                order.scale, order.scale_reason = min(1.0, abs(wish.weight / wish.uncut)), wish.why
-
-
-def refuse_cut(account: Account, whole: Whole, t: int, i: int, wish: Wish, turned: bool, equity: float) -> None:
-    """A target that a rule took away before anything is held, told once for each reason."""
-    if i in account.waiting:
-        account.end(i, Reason.SUPERSEDED)
-    if not wish.uncut or not (turned or whole.refused.get(i, Reason.NONE) != wish.why):
-        return
-    whole.refused[i] = wish.why
-    mark = account.bar(t, i).mark
-    order = account.orders[account.place(i, t, Cause.SIGNAL, wish.uncut, wish.uncut * equity / mark)]
-    order.reason = order.scale_reason = wish.why
-    order.scale, order.partner = 0.0, wish.partner
-    order.rho, order.factor = wish.rho, wish.factor
+            left = abs(wish.weight / wish.uncut) if wish.uncut else 1.0
+            if wish.why and left < 1.0:
+                order.scale, order.scale_reason = left, wish.why

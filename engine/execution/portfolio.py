@@ -58,9 +58,14 @@ class Plan(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Working arrays (N,) of a decision: what is wanted and held, what was cut, by which rule and partner."""
+    """Working arrays (N,) of a decision: what is wanted and held, what was cut, by which rule and partner.
+
+    ``asked`` is size times share, ``uncut`` what of it the rules may work on. ``refused`` is the reason of the decision
+    before, where a rule left nothing.
+    """
 
     weights: Floats
+    asked: Floats
     uncut: Floats
     current: Floats
     base: Floats
@@ -78,7 +83,7 @@ class Room(NamedTuple):
 def room_for(assets: int) -> Room:
     """Room for N symbols."""
     return Room(
-        np.zeros(assets), np.zeros(assets), np.zeros(assets), np.zeros(assets), np.ones(assets),
+        np.zeros(assets), np.zeros(assets), np.zeros(assets), np.zeros(assets), np.zeros(assets), np.ones(assets),
         np.zeros(assets, dtype=np.bool_), np.zeros(assets, dtype=np.bool_), np.zeros(assets, dtype=np.bool_),
         np.full(assets, -1), np.zeros(assets, dtype=np.int64), np.zeros(assets, dtype=np.int64),
         np.zeros(assets, dtype=np.int64),
@@ -138,7 +143,9 @@ def judge_losses(
             own["day_equity"] = capital
         own["result"] = own["flow"] + (own["quantity"] * seen.mark[t, i] if own["quantity"] != 0.0 else 0.0)
         loss = own["day_result"] - own["result"]
-        if not room.halted[i] and loss > 0.0 and loss >= plan.daily_loss[i] * own["day_equity"]:
+        if room.halted[i] or t > plan.last[i]:
+            continue
+        if loss > 0.0 and loss >= plan.daily_loss[i] * own["day_equity"]:
             room.halted[i] = True
             event_count = note(events, event_count, t, i, HALTED)
             order_count = leave(t, i, DAILY_LOSS, SYMBOL_HALTED, state, orders, order_count)
@@ -160,20 +167,23 @@ def wish(
         own = state[i]
         weight = weights[t, i] / equity if rules.notional else weights[t, i]
         weight *= shares[i]
-        if weight < 0.0 and not rules.allow_short:
-            weight = 0.0
-        room.why[i], room.partner[i], room.factor[i] = NONE, -1, 1.0
-        room.held[i] = own["quantity"] != 0.0
-        if t > plan.last[i] or np.isnan(seen.mark[t, i]) or own["blocked"] != 0.0:
+        if room.live[i] and total > 0.0 and total < 1.0:
+            weight /= total
+        room.asked[i] = weight
+        if t > plan.last[i] or own["blocked"] != 0.0 or in_its_own_words(t, i, weight, seen, rules):
             weight = 0.0
         room.uncut[i] = weight
-        if room.live[i]:
-            if total > 0.0 and total < 1.0:
-                room.uncut[i] = weight / total
-            room.weights[i] = room.uncut[i]
-        else:
-            room.weights[i] = 0.0
+        room.weights[i] = weight if room.live[i] else 0.0
+        room.why[i], room.partner[i], room.factor[i] = NONE, -1, 1.0
+        room.held[i] = own["quantity"] != 0.0
+        if not room.live[i]:
             room.why[i] = PORTFOLIO_HALTED if stopped else (SYMBOL_HALTED if room.halted[i] else NONE)
+
+
+@part
+def in_its_own_words(t: int, i: int, weight: float, seen: Market, rules: Rules) -> bool:
+    """Whether a target is refused as for a single symbol: without a price yet, or a short where there are none."""
+    return bool(np.isnan(seen.mark[t, i]) or (weight < 0.0 and not rules.allow_short))
 
 
 @part
@@ -189,7 +199,7 @@ def cut(t: int, plan: Plan, decides: Bools, equity: float, seen: Market, rules: 
         filter_redundant(room.weights, room.held, known.correlation, plan.theta, room.rank, room.factor, room.partner)
     if plan.redundancy != OFF:
         if plan.redistribute:
-            redistribute(room.weights, room.factor)
+            redistribute(room.weights, room.partner, room.factor)
         for i in range(assets):
             room.weights[i] *= room.factor[i]
             if room.factor[i] < 1.0:
@@ -220,7 +230,7 @@ def decide_together(
         own = state[i]
         if own["blocked"] != 0.0 and np.sign(signals[t, i]) != own["blocked"]:
             own["blocked"] = 0.0
-        some = some or decides[t, i]
+        some = some or (decides[t, i] and t <= plan.last[i])
     if not some:
         return count
     wish(t, plan, weights, equity, seen, rules, state, room, stopped)
@@ -230,14 +240,19 @@ def decide_together(
         if not decides[t, i] or t > plan.last[i]:
             continue
         changed = signals[t, i] != (signals[t - 1, i] if t > 0 else 0.0)
-        if room.weights[i] == 0.0 and room.why[i] != NONE and not room.held[i]:
-            count = refuse(t, i, changed, equity, seen, state, orders, count, room, known)
+        nothing_left = room.weights[i] == 0.0 and room.why[i] != NONE
+        told = room.refused[i]
+        room.refused[i] = room.why[i] if nothing_left and room.uncut[i] != 0.0 else NONE
+        if nothing_left and not room.held[i]:
+            if state[i]["waiting"] >= 0:
+                end_waiting(orders, state, i, SUPERSEDED)
+            if room.refused[i] != NONE and (changed or room.refused[i] != told):
+                count = refuse(t, i, equity, seen, orders, count, room, known)
             continue
-        room.refused[i] = NONE
         weight = room.weights[i]
-        if room.why[i] == NONE and weights[t, i] < 0.0 and not rules.allow_short:
-            weight = weights[t, i]  # refused in its own words
-        elif rules.notional:
+        if room.why[i] == NONE and in_its_own_words(t, i, room.asked[i], seen, rules):
+            weight = room.asked[i]
+        if rules.notional:
             weight *= equity
         before = count
         count = decide(t, i, weight, changed, equity, seen, terms, rules, state, orders, count)
@@ -248,15 +263,9 @@ def decide_together(
 
 @part
 def refuse(
-    t: int, i: int, changed: bool, equity: float, seen: Market, state: Records, orders: Records, count: int,
-    room: Room, known: Estimates,
-) -> int:  # fmt: skip
-    """A target that a rule took away before anything is held: its order ends here, told once for each reason."""
-    if state[i]["waiting"] >= 0:
-        end_waiting(orders, state, i, SUPERSEDED)
-    if room.uncut[i] == 0.0 or not (changed or room.refused[i] != room.why[i]):
-        return count
-    room.refused[i] = room.why[i]
+    t: int, i: int, equity: float, seen: Market, orders: Records, count: int, room: Room, known: Estimates
+) -> int:
+    """A target that a rule took away before anything is held: its order ends here."""
     place(orders, count, i, t, SIGNAL, room.uncut[i], room.uncut[i] * equity / seen.mark[t, i])
     orders[count]["reason"] = room.why[i]
     describe_cut(orders[count], i, room, known)
@@ -270,9 +279,10 @@ def describe_cut(row: Records, i: int, room: Room, known: Estimates) -> None:
     row["factor"] = room.factor[i]
     if room.partner[i] >= 0:
         row["rho"] = known.correlation[i, room.partner[i]]
-    if room.why[i] != NONE and room.uncut[i] != 0.0:
-        row["scale"] = min(1.0, abs(room.weights[i] / room.uncut[i]))
-        row["scale_reason"] = room.why[i]
+    if room.why[i] != NONE and abs(room.weights[i]) < abs(room.uncut[i]):
+        left = abs(room.weights[i] / room.uncut[i])
+        if left < 1.0:
+            row["scale"], row["scale_reason"] = left, room.why[i]
 
 
 @part
@@ -281,15 +291,15 @@ def judge(
     stopped: bool, fills: Records, before: int, after: int, orders: Records, count: int, events: Records,
     event_count: int,
 ) -> tuple[int, int, bool]:  # fmt: skip
-    """Limits on losses at the close of bar t: of each symbol's day, and of the account's drawdown."""
-    if plan.day.shape[0] > 0:
-        count, event_count = judge_losses(
-            t, plan, seen, state, room, equity, capital, fills, before, after, orders, count, events, event_count
-        )
+    """Limits on losses at the close of bar t: of the account's drawdown, and until that of each symbol's day."""
     if not stopped and equity[t] <= (1.0 - plan.drawdown) * highest:
         stopped = True
         event_count = note(events, event_count, t, -1, STOPPED)
         count = leave_all(t, DRAWDOWN, PORTFOLIO_HALTED, state, orders, count)
+    if plan.day.shape[0] > 0 and not stopped:
+        count, event_count = judge_losses(
+            t, plan, seen, state, room, equity, capital, fills, before, after, orders, count, events, event_count
+        )
     return count, event_count, stopped
 
 
@@ -301,20 +311,23 @@ def next_snapshot(t: int, interval: int, rows: int) -> int:
 
 @part
 def take(
-    t: int, plan: Plan, seen: Market, held: Floats, known: Estimates, snaps: Records, at: int, pairs: Records,
-    count: int,
+    t: int, plan: Plan, seen: Market, held: Floats, flat: bool, known: Estimates, snaps: Records, at: int,
+    pairs: Records, count: int,
 ) -> int:  # fmt: skip
-    """Write the snapshot of bar t: diversification of what is held, and the correlations last looked at."""
+    """Write the snapshot of bar t: diversification of what is held, and the correlations last looked at.
+
+    ``flat``: everything is closed at this very close. Symbols that have ended have left the correlations.
+    """
     assets = held.shape[0]
     values = np.zeros(assets)
     for i in range(assets):
-        if held[i] != 0.0:
+        if held[i] != 0.0 and not flat:
             values[i] = held[i] * seen.mark[t, i]
     row = snaps[at]
     row["bar"], row["diversification"], row["observations"] = t, diversification(values, known), known.seen[1]
     for i in range(assets):
         for j in range(i + 1, assets):
-            rho = known.correlation[i, j]
+            rho = known.correlation[i, j] if t <= min(plan.last[i], plan.last[j]) else np.nan
             if not np.isnan(rho) and (plan.every_pair or abs(rho) > plan.theta[i, j]):
                 pair = pairs[count]
                 pair["pair_bar"], pair["first"], pair["second"], pair["correlation"] = t, i, j, rho

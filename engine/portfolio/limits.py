@@ -4,6 +4,7 @@ Every symbol has a part of its target that adds nothing, its ``base``: what it h
 is shrunk, by one factor for all. What is held and what still waits counts.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,9 @@ from engine.types import Bools, Floats, Ints
 EXPOSURE_LIMIT, MAX_POSITIONS = int(Reason.EXPOSURE_LIMIT), int(Reason.MAX_POSITIONS)
 NO_LIMIT = np.inf
 
+ROUNDING = 1e-12
+"""What is beyond a limit by less than this, relative to it, meets it: weights that sum to a limit are not cut."""
+
 
 class Bounds(NamedTuple):
     """Limits as numbers, infinite for none; ``symbol`` (N,) is that of each weight."""
@@ -27,11 +31,17 @@ class Bounds(NamedTuple):
 
 
 @part
+def beyond(value: float, limit: float) -> bool:
+    """Whether a value is above a limit by more than rounding."""
+    return bool(value - limit > ROUNDING * max(abs(value), abs(limit)))
+
+
+@part
 def base_of(weight: float, current: float) -> float:
     """The part of a target that does not increase risk."""
     if weight * current <= 0.0:
         return 0.0
-    return current if abs(weight) > abs(current) else weight
+    return current if beyond(abs(weight), abs(current)) else weight
 
 
 @part
@@ -49,7 +59,7 @@ def limit(
             weights[i] = current[i]
         base[i] = base_of(weights[i], current[i]) if decides[i] else current[i]
         most = max(bounds.symbol[i], abs(base[i]))
-        if decides[i] and abs(weights[i]) > most:
+        if decides[i] and most < NO_LIMIT and beyond(abs(weights[i]), most):
             weights[i] = np.copysign(most, weights[i])
             why[i] = EXPOSURE_LIMIT
     if bounds.positions < assets:
@@ -59,8 +69,8 @@ def limit(
         for i in range(assets):
             fixed += abs(base[i])
             more += abs(weights[i] - base[i])
-        if more > 0.0 and fixed + more > bounds.gross:
-            shrink(weights, base, max(0.0, (bounds.gross - fixed) / more), 0.0, why)
+        if more > 0.0 and beyond(fixed + more, bounds.gross):
+            shrink(weights, base, share_of_room(bounds.gross, fixed, more), 0.0, why)
     if bounds.net < NO_LIMIT:
         net = 0.0
         for i in range(assets):
@@ -68,8 +78,14 @@ def limit(
         side, more = np.sign(net), 0.0
         for i in range(assets):
             more += max(side * (weights[i] - base[i]), 0.0)
-        if more > 0.0 and abs(net) > bounds.net:
-            shrink(weights, base, max(0.0, 1.0 - (abs(net) - bounds.net) / more), side, why)
+        if more > 0.0 and beyond(abs(net), bounds.net):
+            shrink(weights, base, share_of_room(bounds.net, abs(net) - more, more), side, why)
+
+
+@part
+def share_of_room(limit: float, fixed: float, more: float) -> float:
+    """How much of what is added fits beside what is there; room for no more than rounding errors is none."""
+    return (limit - fixed) / more if beyond(limit, fixed) else 0.0
 
 
 @part
@@ -108,7 +124,7 @@ def limit_plain(weights: Floats, current: Floats, decides: Bools, bounds: Bounds
     base = [base_of_plain(w, float(c)) if d else w for w, c, d in zip(wanted, current, decides, strict=True)]
     for i in names:
         most = max(float(bounds.symbol[i]), abs(base[i]))
-        if decides[i] and abs(wanted[i]) > most:
+        if decides[i] and beyond_plain(abs(wanted[i]), most):
             wanted[i], why[i] = float(np.copysign(most, wanted[i])), EXPOSURE_LIMIT
     count = sum(1 for i in names if not decides[i] and current[i] != 0.0)
     for i in ranked_plain(np.array(wanted), current != 0.0):
@@ -118,20 +134,29 @@ def limit_plain(weights: Floats, current: Floats, decides: Bools, bounds: Bounds
             else:
                 count += 1
     fixed, more = sum(map(abs, base)), sum(abs(w - b) for w, b in zip(wanted, base, strict=True))
-    if more > 0.0 and fixed + more > bounds.gross:
-        _shrink_plain(wanted, base, max(0.0, (bounds.gross - fixed) / more), 0.0, why)
+    if more > 0.0 and beyond_plain(fixed + more, bounds.gross):
+        room = bounds.gross - fixed if beyond_plain(bounds.gross, fixed) else 0.0
+        _shrink_plain(wanted, base, room / more, 0.0, why)
     net = sum(wanted)
     side = float(np.sign(net))
     more = sum(max(side * (w - b), 0.0) for w, b in zip(wanted, base, strict=True))
-    if more > 0.0 and abs(net) > bounds.net:
-        _shrink_plain(wanted, base, max(0.0, 1.0 - (abs(net) - bounds.net) / more), side, why)
+    if more > 0.0 and beyond_plain(abs(net), bounds.net):
+        others = abs(net) - more
+        room = bounds.net - others if beyond_plain(bounds.net, others) else 0.0
+        _shrink_plain(wanted, base, room / more, side, why)
     return np.array(wanted), why
 
 
 def base_of_plain(weight: float, current: float) -> float:
     """Twin of :func:`base_of`."""
-    same_side = weight * current > 0.0
-    return min(weight, current, key=abs) if same_side else 0.0
+    if weight * current <= 0.0:
+        return 0.0
+    return current if beyond_plain(abs(weight), abs(current)) else weight
+
+
+def beyond_plain(value: float, limit: float) -> bool:
+    """Twin of :func:`beyond`. Nothing is beyond an infinite limit."""
+    return value > limit and not math.isclose(value, limit, rel_tol=ROUNDING, abs_tol=0.0)
 
 
 def _shrink_plain(wanted: list[float], base: list[float], factor: float, side: float, why: Ints) -> None:

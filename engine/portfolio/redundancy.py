@@ -77,16 +77,16 @@ def filter_redundant(
 
 
 @part
-def redistribute(weights: Floats, factor: Floats) -> None:
-    """Scale the factors (N,) of symbols that are not redundant up to what the others gave; in place."""
+def redistribute(weights: Floats, partner: Ints, factor: Floats) -> None:
+    """Raise the factors (N,) of symbols without a partner by what the others gave, pro rata to |w|; in place."""
     freed, room = 0.0, 0.0
     for i in range(len(weights)):
         freed += abs(weights[i]) * (1.0 - factor[i])
-        if factor[i] == 1.0:
+        if partner[i] < 0:
             room += abs(weights[i])
     if freed > 0.0 and room > 0.0:
         for i in range(len(weights)):
-            if factor[i] == 1.0:
+            if partner[i] < 0 and weights[i] != 0.0:
                 factor[i] = 1.0 + freed / room
 
 
@@ -129,9 +129,9 @@ def ranked_plain(weights: Floats, held: Bools) -> list[int]:
     return sorted(np.flatnonzero(weights).tolist(), key=lambda i: (not held[i], -abs(weights[i]), i))
 
 
-def redistribute_plain(weights: Floats, factor: Floats) -> Floats:
+def redistribute_plain(weights: Floats, partner: Ints, factor: Floats) -> Floats:
     """Twin of :func:`redistribute`: the factors (N,) after it."""
-    alone = factor == 1.0
+    alone = (partner < 0) & (weights != 0.0)
     room = np.abs(weights[alone]).sum()
     freed = (np.abs(weights) * (1.0 - factor)).sum()
     return np.where(alone, 1.0 + freed / room, factor) if freed > 0.0 and room > 0.0 else factor

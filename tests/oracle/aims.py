@@ -25,6 +25,7 @@ class PortfolioRules:
     max_positions: int | None = None
     max_symbol_daily_loss: float | None = None
     max_drawdown: float | None = None
+    snapshot_interval: int = 50
 
     def theta(self, one: str, other: str) -> float:
         """The correlation above which two symbols are the same bet."""
@@ -36,8 +37,8 @@ class PortfolioRules:
 class Aim:
     """One symbol at a decision bar. Weights are fractions of equity.
 
-    ``wanted`` is the share of the sizing weight, ``before`` what of it enters redundancy and limits, ``weight`` what
-    is left so far and ``reason`` the last rule that took something away.
+    ``wanted`` is the share of the sizing weight, ``before`` what of it a rule may take, ``weight`` what is left so
+    far and ``reason`` the last rule that took something away.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Aim:
     @property
     def refusal(self) -> str:
         """Why nothing is left of something."""
-        return self.reason if self.weight == 0.0 and self.wanted != 0.0 else "NONE"
+        return self.reason if self.weight == 0.0 and self.before != 0.0 else "NONE"
 
     @property
     def scale(self) -> float:

@@ -13,7 +13,8 @@ class Desk:
 
     ``gains`` are those of each symbol at the last close. ``day_gains`` and ``day_equity`` are those of the last close
     of the day before. ``reasons`` say why the last decision of each symbol left nothing. ``stopped`` is the bar of
-    the drawdown, ``halts`` the bars and assets of each halt.
+    the drawdown, ``halts`` the bars and assets of each halt, ``ended`` those of symbols without further data, and
+    ``looked`` the last bar at whose close correlations were looked at.
     """
 
     account: Account
@@ -25,7 +26,9 @@ class Desk:
     halted: list[bool]
     reasons: list[str]
     stopped: int = -1
+    looked: int = -1
     halts: list[tuple[int, int]] = field(default_factory=list)
+    ended: list[tuple[int, int]] = field(default_factory=list)
 
 
 def new_desk(account: Account, rules: PortfolioRules) -> Desk:
@@ -44,11 +47,13 @@ def new_desk(account: Account, rules: PortfolioRules) -> Desk:
     )
 
 
-def end_symbols(account: Account, last: list[int]) -> None:
+def end_symbols(desk: Desk, last: list[int]) -> None:
     """The bar after a symbol's last one: what waits ends, and what is held goes at the last close."""
+    account = desk.account
     for i, position in enumerate(account.positions):
         if account.t != last[i] + 1:
             continue
+        desk.ended.append((account.t, i))
         forget(position, "END_OF_DATA")
         if position.exit is not None:
             position.exit.end("END_OF_DATA")

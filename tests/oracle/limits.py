@@ -31,20 +31,28 @@ class Exposure:
 
 
 def current(account: Account, asset: int, decides: bool, equity: float) -> float:
-    """Weight of what is held; of the target where an order waits and no decision is about to replace it."""
+    """Weight of what is held; of the target where an order waits and no decision is about to replace it.
+
+    An order to be sized at its fill wants a weight, or an amount of currency, until its first attempt.
+    """
     position = account.positions[asset]
     order: Order | None = None if decides else position.waiting
-    if order is not None and account.rules.size_at == "fill":
-        return order.weight
+    if order is not None and not order.sized:
+        return order.wish / equity if account.rules.notional else order.wish
     quantity = position.held if order is None else order.target
     return quantity * position.mark / equity if quantity != 0.0 else 0.0
 
 
-def safe_part(weight: float, now: float) -> float:
+def beyond(account: Account, value: float, limit: float) -> bool:
+    """Above it by more than rounding errors: weights that add up to a limit meet it."""
+    return value > limit and not account.same(value, limit)
+
+
+def safe_part(account: Account, weight: float, now: float) -> float:
     """What of the weight is there already, on the same side."""
     if weight == 0.0 or sign(now) != sign(weight):
         return 0.0
-    return now if abs(weight) > abs(now) else weight
+    return now if beyond(account, abs(weight), abs(now)) else weight
 
 
 def limit(account: Account, aims: list[Aim], decides: list[bool], equity: float, rules: PortfolioRules) -> None:
@@ -52,7 +60,7 @@ def limit(account: Account, aims: list[Aim], decides: list[bool], equity: float,
     exposures = []
     for i, (aim, decided) in enumerate(zip(aims, decides, strict=True)):
         now = current(account, i, decided, equity)
-        exposures.append(Exposure(aim, decided, safe_part(aim.weight, now) if decided else now))
+        exposures.append(Exposure(aim, decided, safe_part(account, aim.weight, now) if decided else now))
     if rules.max_symbol_weight is not None:
         limit_each(account, exposures, rules.max_symbol_weight)
     if rules.max_positions is not None:
@@ -67,7 +75,7 @@ def limit_each(account: Account, exposures: list[Exposure], largest: float) -> N
     """What is more already may stay."""
     for e in exposures:
         allowed = max(largest, abs(e.base))
-        if e.decides and account.above(abs(e.weight), allowed):
+        if e.decides and beyond(account, abs(e.weight), allowed):
             e.aim.cut(sign(e.weight) * allowed, "EXPOSURE_LIMIT")
 
 
@@ -87,9 +95,9 @@ def limit_gross(account: Account, exposures: list[Exposure], largest: float) -> 
     """One factor for everything that adds exposure."""
     there = sum(abs(e.base) for e in exposures)
     added = sum(abs(e.increase) for e in exposures)
-    if added == 0.0 or not account.above(there + added, largest):
+    if added == 0.0 or not beyond(account, there + added, largest):
         return
-    factor = max(0.0, (largest - there) / added)
+    factor = (largest - there) / added if beyond(account, largest, there) else 0.0
     for e in exposures:
         if e.increase != 0.0:
             e.shrink(factor)
@@ -99,8 +107,10 @@ def limit_net(account: Account, exposures: list[Exposure], largest: float) -> No
     """One factor for everything that adds to the side that is too large."""
     net = sum(e.weight for e in exposures)
     pushing = [e for e in exposures if e.increase * net > 0.0]
-    if not pushing or not account.above(abs(net), largest):
+    if not pushing or not beyond(account, abs(net), largest):
         return
-    factor = max(0.0, 1.0 - (abs(net) - largest) / sum(abs(e.increase) for e in pushing))
+    added = sum(abs(e.increase) for e in pushing)
+    there = abs(net) - added
+    factor = (largest - there) / added if beyond(account, largest, there) else 0.0
     for e in pushing:
         e.shrink(factor)

@@ -17,6 +17,7 @@ from tests.oracle.aims import Aim, PortfolioRules
 from tests.oracle.correlation import correlations, log_returns
 from tests.oracle.limits import limit
 from tests.oracle.redundancy import reduce_redundant
+from tests.oracle.snapshots import Snapshot, snapshots
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -71,8 +72,9 @@ class Portfolio:
 class Played:
     """What became of it: (T,) ``equity`` and ``cash``, (T, N) ``positions`` and ``mark``, and rows.
 
-    ``halts`` are the bars and assets of daily losses, ``stopped`` the bar of the drawdown and ``ruined`` that of
-    ruin, -1 for none. ``dust`` says that rounding errors decided something; ``account`` has every detail.
+    ``halts`` are the bars and assets of daily losses, ``ended`` those of ended symbols, ``stopped`` the bar of the
+    drawdown and ``ruined`` that of ruin, -1 for none. ``dust`` says that rounding errors decided something;
+    ``account`` has every detail.
     """
 
     equity: Floats
@@ -82,10 +84,12 @@ class Played:
     orders: list[dict[str, Any]]
     fills: list[dict[str, Any]]
     halts: list[tuple[int, int]]
+    ended: list[tuple[int, int]]
     stopped: int
     ruined: int
     dust: bool
     account: Account
+    snapshots: list[Snapshot]
 
 
 @dataclass(frozen=True)
@@ -124,15 +128,16 @@ def simulate(given: Portfolio) -> Played:
         last=given.last.tolist(),
         returns=log_returns(market),
     )
-    desk = halts.new_desk(account, given.portfolio)
+    desk, looked = halts.new_desk(account, given.portfolio), list[int]()
     for t in range(market.bars):
         reference.begin(account, t)
-        halts.end_symbols(account, plan.last)
+        halts.end_symbols(desk, plan.last)
         reference.trade(account)
         reference.mark(account)
         close_of_bar(desk, plan)
+        looked.append(desk.looked)
     reference.finish(account)
-    return played(desk)
+    return played(desk, snapshots(account, plan.returns, looked, plan.last, given.portfolio))
 
 
 def close_of_bar(desk: halts.Desk, plan: Plan) -> None:
@@ -146,19 +151,19 @@ def close_of_bar(desk: halts.Desk, plan: Plan) -> None:
         return
     if desk.stopped < 0:
         halts.judge_drawdown(desk)
-    if desk.stopped >= 0:
-        refuse_everything(desk, plan, equity)
-        return
-    halts.judge_days(desk, plan.days, plan.last)
+    if desk.stopped < 0:
+        halts.judge_days(desk, plan.days, plan.last)
     for position, signal in zip(account.positions, plan.signals[t], strict=True):
         exits.unblock(position, signal)
     deciding = plan.deciding(t)
     if not any(deciding):
         return
     aims = aims_of(desk, plan, equity)
-    rho = correlations(plan.returns, t, desk.rules.window, desk.rules.minimum)
-    reduce_redundant(account, aims, rho, desk.rules)
-    limit(account, aims, deciding, equity, desk.rules)
+    if desk.stopped < 0:
+        desk.looked = t
+        rho = correlations(plan.returns, t, desk.rules.window, desk.rules.minimum)
+        reduce_redundant(account, aims, rho, desk.rules)
+        limit(account, aims, deciding, equity, desk.rules)
     for i, aim in enumerate(aims):
         if deciding[i]:
             decide(desk, i, aim, equity, plan.changed(t, i))
@@ -176,70 +181,46 @@ def raw_weight(desk: halts.Desk, plan: Plan, asset: int, equity: float) -> float
 def aims_of(desk: halts.Desk, plan: Plan, equity: float) -> list[Aim]:
     """Sizing and weighting. What the halted leave of the capital goes to the others."""
     account, given = desk.account, plan.shares[desk.account.t]
-    active = [0.0 if halted else share for share, halted in zip(given, desk.halted, strict=True)]
-    total = sum(active) if any(desk.halted) else 1.0
+    total = sum(share for share, halted in zip(given, desk.halted, strict=True) if not halted)
     aims = []
     for i, name in enumerate(plan.names):
-        raw, held = raw_weight(desk, plan, i, equity), account.positions[i].held != 0.0
-        if desk.halted[i]:
-            aims.append(Aim(name, raw * given[i], 0.0, 0.0, held, "SYMBOL_HALTED"))
-            continue
-        wanted = raw * active[i] / total if total > 0.0 else 0.0
-        if wanted < 0.0 and not account.rules.allow_short:
-            aims.append(Aim(name, wanted, 0.0, 0.0, held, "SHORT_NOT_ALLOWED"))
-        else:
-            aims.append(Aim(name, wanted, wanted, wanted, held))
+        position = account.positions[i]
+        wanted = raw_weight(desk, plan, i, equity) * given[i]
+        reason = "PORTFOLIO_HALTED" if desk.stopped >= 0 else "SYMBOL_HALTED" if desk.halted[i] else "NONE"
+        if reason == "NONE" and any(desk.halted) and total > 0.0:
+            wanted /= total
+        before = 0.0 if position.blocked != 0.0 or for_one_symbol(account, position, wanted) else wanted
+        aims.append(Aim(name, wanted, before, before if reason == "NONE" else 0.0, position.held != 0.0, reason))
     return aims
+
+
+def for_one_symbol(account: Account, position: Position, wanted: float) -> bool:
+    """What is refused to a single symbol as well is no question of the portfolio."""
+    return math.isnan(position.mark) or (wanted < 0.0 and not account.rules.allow_short)
 
 
 def decide(desk: halts.Desk, asset: int, aim: Aim, equity: float, changed: bool) -> None:
     """The newest decision counts, even one with nothing to trade, and what is refused is said once."""
     account = desk.account
-    position, notional = account.positions[asset], account.rules.notional
-    first = len(account.orders)
-    halts.forget(position, "SUPERSEDED")
+    position, first = account.positions[asset], len(account.orders)
     told, desk.reasons[asset] = desk.reasons[asset], aim.refusal
-    if math.isnan(position.mark):
-        desk.reasons[asset] = "NO_PRICE"
-        shown = aim.wanted if aim.refusal == "SHORT_NOT_ALLOWED" else aim.weight
-        reference.place(account, asset, shown, shown * equity if notional else shown, 0.0, 0.0).end("NO_PRICE")
+    if aim.reason != "NONE" and aim.weight == 0.0 and position.held == 0.0:
+        halts.forget(position, "SUPERSEDED")
+        if aim.refusal != "NONE" and (changed or aim.refusal != told):
+            target = aim.before * equity / position.mark
+            reference.place(account, asset, aim.before, aim.before, target, target).end(aim.refusal)
     else:
-        news = changed or aim.refusal not in (told, "SHORT_NOT_ALLOWED")
-        if aim.refusal != "NONE" and position.held == 0.0 and news:
-            refuse(account, asset, aim.wanted, equity, aim.refusal)
-        else:
-            wish = aim.weight * equity if notional else aim.weight
-            reference.aim(account, asset, aim.weight, wish, equity)
+        alone = aim.reason == "NONE" and for_one_symbol(account, position, aim.wanted)
+        weight = aim.wanted if alone else aim.weight
+        reference.decide(account, asset, weight * equity if account.rules.notional else weight, equity, changed)
     for order in account.orders[first:]:
         aim.stamp(order)
-
-
-def refuse(account: Account, asset: int, wanted: float, equity: float, reason: str) -> None:
-    """A row for what would have been asked."""
-    target = wanted * equity / account.positions[asset].mark
-    order = reference.place(account, asset, wanted, wanted, target, target - account.positions[asset].held)
-    order.end(reason)
-    if reason == "SYMBOL_HALTED":
-        order.scale, order.scale_reason = 0.0, reason
-
-
-def refuse_everything(desk: halts.Desk, plan: Plan, equity: float) -> None:
-    """After the drawdown signals ask in vain."""
-    account, t = desk.account, desk.account.t
-    for i, position in enumerate(account.positions):
-        wanted = raw_weight(desk, plan, i, equity) * plan.shares[t][i]
-        if t > plan.last[i] or plan.signals[t][i] == 0.0 or not plan.changed(t, i):
-            continue
-        if math.isnan(position.mark):
-            reference.place(account, i, wanted, wanted, 0.0, 0.0).end("PORTFOLIO_HALTED")
-        else:
-            refuse(account, i, wanted, equity, "PORTFOLIO_HALTED")
 
 
 # --- rows ----------------------------------------------------------------------------------------------------
 
 
-def played(desk: halts.Desk) -> Played:
+def played(desk: halts.Desk, taken: list[Snapshot]) -> Played:
     account = desk.account
     rows = {id(order): k for k, order in enumerate(account.orders)}
     return Played(
@@ -250,10 +231,12 @@ def played(desk: halts.Desk) -> Played:
         orders=[order_row(order) for order in account.orders],
         fills=[fill_row(fill, rows[id(fill.order)]) for fill in account.fills],
         halts=desk.halts,
+        ended=desk.ended,
         stopped=desk.stopped,
         ruined=account.ruined,
         dust=account.dust,
         account=account,
+        snapshots=taken,
     )
 
 

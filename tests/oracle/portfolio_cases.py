@@ -229,7 +229,7 @@ def portfolio_of(setting: Setting) -> Portfolio:
         last=last,
         names=setting.symbols,
         rules=rules_of(case.configuration, setting.symbols, case.notional),
-        portfolio=PortfolioRules(**setting.portfolio),
+        portfolio=PortfolioRules(**setting.portfolio, snapshot_interval=1 + case.seed % 9),
         capital=case.capital,
     )
 

@@ -19,7 +19,7 @@ def reduce_redundant(account: Account, aims: list[Aim], rho: Grid, rules: Portfo
     for aim in aims:
         aim.cut(aim.factor * aim.weight, "CORRELATED")
     if rules.redistribute:
-        hand_out(aims, pairs, gross - sum(abs(aim.weight) for aim in aims))
+        hand_out(aims, gross - sum(abs(aim.weight) for aim in aims))
 
 
 def same_way(one: Aim, other: Aim, rho: float) -> float:
@@ -74,9 +74,10 @@ def note_close_ranks(account: Account, aims: list[Aim]) -> None:
                 account.above(abs(one.weight), abs(other.weight))
 
 
-def hand_out(aims: list[Aim], pairs: Pairs, freed: float) -> None:
-    """Pro rata to those who are redundant with nobody; without any it stays in cash."""
-    free = [aim for aim, redundant in zip(aims, pairs, strict=True) if aim.weight != 0.0 and not any(redundant)]
+def hand_out(aims: list[Aim], freed: float) -> None:
+    """Pro rata to those of whom nothing was taken; without any it stays in cash."""
+    free = [aim for aim in aims if aim.weight != 0.0 and aim.partner < 0]
     total = sum(abs(aim.weight) for aim in free)
     for aim in free:
-        aim.weight *= 1.0 + freed / total
+        aim.factor = 1.0 + freed / total
+        aim.weight *= aim.factor
