@@ -26,7 +26,7 @@ def bars_of(given: Portfolio) -> Bars:
         symbols=given.names,
         conventions=HOURLY,
         time=given.close_time - HOURLY.bar_ns,
-        close_time=given.close_time,
+        ends=given.close_time,
         open=given.open,
         high=given.high,
         low=given.low,
