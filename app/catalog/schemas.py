@@ -38,6 +38,7 @@ class Catalog(BaseModel):
     indicators: list[IndicatorInfo]
     risk: list[PluginInfo]
     slippage: list[PluginInfo]
+    weightings: list[PluginInfo]
     validators: list[PluginInfo]
     metrics: list[MetricInfo]
     config: dict[str, Any]

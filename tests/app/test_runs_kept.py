@@ -3,7 +3,6 @@
 import base64
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -295,22 +294,6 @@ class TestService:
         versions = server.get("/version").json()
         assert {"version", "schema_version", "semantics_version", "python", "libraries"} <= versions.keys()
         assert {"numpy", "numba", "polars"} <= versions["libraries"].keys()
-
-    def test_the_catalog_describes_everything_by_schema(self, server: LiveServer) -> None:
-        catalog = server.get("/catalog").json()
-        assert {"dual_sma", "buy_and_hold"} <= {entry["name"] for entry in catalog["strategies"]}
-        for entry in (*catalog["strategies"], *catalog["risk"], *catalog["validators"]):
-            assert entry["description"]
-            assert entry["source"].startswith("engine.")
-            assert entry["parameters"]["type"] == "object"
-        for metric in catalog["metrics"]:
-            assert all(metric[key] for key in ("name", "unit", "formula", "source"))
-
-    def test_names_are_unique(self, server: LiveServer) -> None:
-        catalog = server.get("/catalog").json()
-        for kind in ("strategies", "risk", "validators", "metrics"):
-            names = [entry["name"] for entry in catalog[kind]]
-            assert all(a != b for a, b in pairwise(sorted(names)))
 
     def test_links_are_relative_to_the_service(self, server: LiveServer, finished: str) -> None:
         for link in server.run(finished)["links"].values():
