@@ -1,6 +1,6 @@
 """Capital over symbols, to the cent: base weights, less for symbols that move together (semantics section 8)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -31,9 +31,9 @@ class Redundancy:
     factor: float
 
 
-@dataclass(frozen=True)
-class Allocation:
-    """Capital by symbol, in the order in which the symbols were given.
+@dataclass(frozen=True, eq=False)
+class Allocation(Mapping[str, Decimal]):
+    """Capital by symbol, in the order in which the symbols were given: a mapping to ``amounts``.
 
     ``base_weights`` as used; ``factors`` in [0, 1] for redundancy; ``weights`` after it, signed, their absolute values
     summing to 1; ``amounts`` in currency, at least 0 and whole cents, summing to ``capital`` exactly. ``redundancies``
@@ -47,6 +47,18 @@ class Allocation:
     amounts: Mapping[str, Decimal]
     redundancies: tuple[Redundancy, ...] = ()
     reason: str | None = None
+
+    def __getitem__(self, symbol: str) -> Decimal:
+        """The amount of a symbol."""
+        return self.amounts[symbol]
+
+    def __iter__(self) -> Iterator[str]:
+        """The symbols."""
+        return iter(self.amounts)
+
+    def __len__(self) -> int:
+        """How many symbols there are."""
+        return len(self.amounts)
 
 
 def allocate(

@@ -25,6 +25,13 @@ def test_it_is_public() -> None:
     assert engine.allocate is allocate
 
 
+def test_it_maps_symbols_to_amounts() -> None:
+    found = allocate(NAMES, VOLS, np.eye(3), capital=1000)
+    assert dict(found) == found == found.amounts
+    assert (list(found), len(found), found["C"]) == (list(NAMES), 3, Decimal("200.00"))
+    assert sum(found.values()) == Decimal(1000)
+
+
 def test_inverse_volatility_is_the_base() -> None:
     found = allocate(NAMES, VOLS, np.eye(3), capital=1000)
     assert found.base_weights == pytest.approx({"A": 0.4, "B": 0.4, "C": 0.2})
