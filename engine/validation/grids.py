@@ -46,6 +46,9 @@ Values = Annotated[
 Grid = Annotated[dict[str, Values], Field(min_length=1, max_length=20), AfterValidator(_bounded)]
 """Values by parameter of the strategy; a point is one value of each, the others stay as configured."""
 
+SearchGrid = Annotated[Grid, Field(description="values by parameter of the strategy: all that was tried")]
+"""A grid that is judged as a search."""
+
 
 def points(grid: Mapping[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
     """Every point, the last name turning fastest. Names in order: two spellings of one grid give one list."""

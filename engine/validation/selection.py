@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from engine.hooks import Hooks
 from engine.registry import Frozen, WholeNumber
 from engine.validation.base import Report
-from engine.validation.grids import DailyOf, Grid, GridReturns, grid_returns
+from engine.validation.grids import DailyOf, GridReturns, SearchGrid, grid_returns
 from engine.validation.inputs import PValue
 from engine.validation.overfitting import MOST_BLOCKS, overfitting
 from engine.validation.progress import ticker
@@ -30,8 +30,6 @@ _SPA = (
     "statistic: largest studentised mean daily return; null: no point earns more than nothing; p-value: Hansen's"
     " consistent SPA; one-sided, upper"
 )
-
-SearchGrid = Annotated[Grid, Field(description="values by parameter of the strategy: all that was tried")]
 
 
 class OverfittingTest(Frozen):
