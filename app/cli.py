@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -17,7 +16,7 @@ from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.table import Column, Table
 
-from app.settings import Settings
+from app.settings import Settings, at_most_cores
 from engine.data.options import LoadOptions, parse_options
 
 app = typer.Typer(
@@ -189,7 +188,7 @@ def run(
     ] = None,
     data_frac: Annotated[float | None, typer.Option(help="size of the slice of the period, up to 1")] = None,
     portion: Annotated[int | None, typer.Option(min=1, help="which slice, from 1")] = None,
-    max_workers: Annotated[int, typer.Option(min=1, help="symbols computed at once where accounts are apart")] = 1,
+    max_workers: Annotated[int, typer.Option(min=1, help="threads for independent accounts and for replicates")] = 1,
     profile: Annotated[bool, typer.Option("--profile", help="leave profile.json: where the time went")] = False,
     benchmark_out: Annotated[Path | None, typer.Option(help="a copy of benchmark.json")] = None,
     data_dir: DataDirOption = None,
@@ -205,7 +204,8 @@ def run(
         given = {"mode": mode, "snapshot_interval": snapshot_interval, "correlation_threshold": correlation_threshold}
         _change(values.setdefault("portfolio", {}), given)
         _ask_for_slice(values)
-    wishes = Wishes(out, _capped(max_workers), profile, benchmark_out)
+    workers = at_most_cores(max_workers, lambda text: errors.print(f"warning: {text}", markup=False))
+    wishes = Wishes(out, workers, profile, benchmark_out)
     ran = run_config(_settings(data_dir=data_dir), values, data, options, wishes)
     summary = ran.result.summary()
     _print_metrics(summary["metrics"], summary["warnings"])
@@ -226,14 +226,6 @@ def _ask_for_slice(values: dict[str, Any]) -> None:
     values["fraction"] = typer.prompt("fraction of the data", default=1.0, type=float)
     if values["fraction"] < 1.0 and "portion" not in values:
         values["portion"] = typer.prompt("portion, from 1", default=1, type=int)
-
-
-def _capped(workers: int) -> int:
-    """At most one worker for each core; said once."""
-    cores = os.cpu_count() or 1
-    if workers > cores:
-        errors.print(f"warning: {workers} workers are more than the {cores} cores; {cores} are used", markup=False)
-    return min(workers, cores)
 
 
 @app.command()

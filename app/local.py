@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from app.datasets.worker import store
 from app.db.migration import migrate
 from app.db.session import Database
 from app.reports import write_reports
-from app.runs.worker import Watch, peak_bytes, reset_peak
+from app.runs.worker import Watch, peak_bytes, reset_peak, threads
 from app.settings import Settings
 from engine.config import parse_config
 from engine.data.columnar import open_mapped
@@ -100,8 +99,8 @@ def run_config(settings: Settings, values: Any, file: Path | None, options: Load
             data = open_mapped(directory.path(version.dataset, version.digest), config.symbols)
     watch = Watch(lambda _message: None)
     reset_peak()
-    with profiled(wishes.profile) as profile, ThreadPoolExecutor(wishes.workers) as pool:
-        result = engine.run(config, data, watch, mapper=pool.map if wishes.workers > 1 else map)
+    with profiled(wishes.profile) as profile, threads(wishes.workers) as mapper:
+        result = engine.run(config, data, watch, mapper=mapper)
     target = wishes.out or Path(result.run_id)
     if target.exists():
         raise DataError(f"{target} exists already: choose another --out")

@@ -1,6 +1,7 @@
 """Every setting, with its default. The environment variable of a field is TPLUSONE_<FIELD>."""
 
 import os
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -9,6 +10,14 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 2**20
+
+
+def at_most_cores(workers: int, warn: Callable[[str], None]) -> int:
+    """As many workers for one run as there are cores, where more are asked for; ``warn`` is told so."""
+    cores = os.cpu_count() or 1
+    if workers > cores:
+        warn(f"{workers} workers are more than the {cores} cores; {cores} are used")
+    return min(workers, cores)
 
 
 class Settings(BaseSettings):
@@ -29,6 +38,9 @@ class Settings(BaseSettings):
 
     executor: Annotated[Literal["process", "thread"], Field(description="where runs are computed")] = "process"
     workers: Annotated[int, Field(ge=1, le=256, description="runs computed at once")] = os.cpu_count() or 1
+    run_workers: Annotated[
+        int, Field(ge=1, le=256, description="threads a run may use for independent symbols and replicates")
+    ] = 1
     queue_limit: Annotated[int, Field(ge=1, description="queued runs before POST answers 503")] = 1000
     run_seconds: Annotated[float, Field(gt=0, description="longest a run may compute")] = 3600.0
     run_symbols: Annotated[int, Field(ge=1, description="most symbols of a run")] = 1000

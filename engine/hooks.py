@@ -1,13 +1,18 @@
 """How a run tells the outside where it is, and how the outside stops it.
 
 The engine calls hooks; it never learns who listens. Every call is also a cancellation point: a hook may
-raise :class:`engine.errors.CancelledError`.
+raise :class:`engine.errors.CancelledError`. Nor does it know threads: whoever has some lends them as a ``Mapper``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from engine.errors import CancelledError
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 class Stage(StrEnum):
@@ -46,7 +51,10 @@ _WEIGHTS = {
 
 
 class Hooks(Protocol):
-    """What a run calls. Implementations may raise ``CancelledError`` from any of these."""
+    """What a run calls. Implementations may raise ``CancelledError`` from any of these.
+
+    Calls come from the thread of the run, but where accounts are independent from those of its mapper, at any time.
+    """
 
     def stage(self, stage: Stage, *, ended: bool) -> None:
         """A stage begins or has ended."""
@@ -56,6 +64,33 @@ class Hooks(Protocol):
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Something worth telling: ``warning``, ``equity``, ``metrics``, ``validation_progress``."""
+
+
+class Mapper(Protocol):
+    """``map``, or one that works in threads: results in the order of the items.
+
+    What it computes must not map on it again: a pool whose threads all wait for it would wait for ever.
+    """
+
+    def __call__(self, function: Callable[[A], R], items: Iterable[A], /) -> Iterator[R]: ...
+
+
+def spread(mapper: Mapper, function: Callable[[A], R], items: Iterable[A]) -> Iterator[R]:
+    """``function`` of each item, in order, wherever ``mapper`` computes it.
+
+    Leaving the loop over the results, by an error of the hooks too, ends the work: what has not begun never does.
+    """
+    left = False
+
+    def unless_left(item: A) -> R:
+        if left:
+            raise CancelledError("the rest is not wanted any more")
+        return function(item)
+
+    try:
+        yield from mapper(unless_left, items)
+    finally:
+        left = True
 
 
 class NoHooks:

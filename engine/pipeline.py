@@ -13,8 +13,8 @@
 Symbols share one account, or each has its own and goes through all of this alone.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -29,19 +29,13 @@ from engine.data.tally import tally
 from engine.errors import CancelledError, ConfigError, FieldError
 from engine.execution import round_trips, side_by_side, simulate
 from engine.features import FeatureCache
-from engine.hooks import Hooks, NoHooks, Stage, within
+from engine.hooks import Hooks, Mapper, NoHooks, Stage, spread, within
 from engine.metrics.annualise import curve_at
 from engine.metrics.core import core_metrics
 from engine.outcome import Result, assumptions, partial_curve, warn
 from engine.pieces import account_of, look, sentence, spread_signals, wanted, worst
 from engine.results import Ledger, Metric, Signals, Targets, Trades
 from engine.subject import Ran, validate
-
-
-class Mapper(Protocol):
-    """``map``, or one that works in threads."""
-
-    def __call__(self, function: Callable[[int], Result | str], items: Iterable[int], /) -> Iterator[Result | str]: ...
 
 
 def run(
@@ -54,20 +48,25 @@ def run(
     """Run a backtest.
 
     ``config`` is a RunConfig or the plain values of one; ``data`` a dataset that holds its symbols; ``cache`` keeps
-    features for further runs on the same rows; ``mapper`` is ``map`` or one that works in threads, for accounts that
-    are independent: the result is the same. Raises ``ConfigError``, ``DataError``, and whatever ``hooks`` raise to
-    stop it.
+    features for further runs on the same rows; ``mapper`` is ``map`` or one that works in threads, for independent
+    accounts or else for the replicates of tests: the result is the same. Raises ``ConfigError``, ``DataError``, and
+    whatever ``hooks`` raise to stop it.
     """
     hooks = hooks or NoHooks()
     config = (config if isinstance(config, RunConfig) else parse_config(config)).resolve(data)
     if config.lenient:
         return run_apart(config, data, hooks, cache, mapper)
     made = config.window.bars(dict(zip(config.symbols, data.select(config.symbols), strict=True)), data.conventions)
-    return run_account(config, data, made, hooks, cache)
+    return run_account(config, data, made, hooks, cache, mapper)
 
 
 def run_account(
-    config: RunConfig, data: Dataset, made: Mapping[str, Resampled], hooks: Hooks, cache: FeatureCache | None
+    config: RunConfig,
+    data: Dataset,
+    made: Mapping[str, Resampled],
+    hooks: Hooks,
+    cache: FeatureCache | None,
+    mapper: Mapper = map,
 ) -> Result:
     """Run the symbols of ``made`` on one account."""
     rules = config.execution
@@ -90,7 +89,7 @@ def run_account(
         metrics = measure(bars, ledger, trades)
         hooks.event("metrics", tables.main_metrics(metrics))
     with within(hooks, Stage.VALIDATION):
-        reports = validate(config, panel, Ran(signal, target, together, ledger, trades), hooks)
+        reports = validate(config, panel, Ran(signal, target, together, ledger, trades), hooks, mapper)
     warnings = (*failures.values(), *warn(bars, ledger, signal, report, leverage=rules.allow_leverage))
     result = Result(
         config=config,
@@ -125,16 +124,17 @@ def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCach
 
     def one(done: int) -> Result | str:
         symbol = usable[done]
+        quiet = _Quiet(hooks, done / len(usable))
         try:
-            quiet = _Quiet(hooks, done / len(usable))
+            # Without the mapper: its threads compute accounts, and would wait for themselves.
             return run_account(_alone(config, symbol), data, {symbol: made[symbol]}, quiet, cache)
-        except CancelledError:
-            raise
         except Exception as error:
+            if quiet.stopped or isinstance(error, CancelledError):
+                raise
             return sentence(error)
 
     with within(hooks, Stage.EXECUTION):
-        found = dict(zip(usable, mapper(one, range(len(usable))), strict=True))
+        found = dict(zip(usable, spread(mapper, one, range(len(usable))), strict=True))
     parts = {symbol: result for symbol, result in found.items() if isinstance(result, Result)}
     lacking |= {symbol: why for symbol, why in found.items() if isinstance(why, str)}
     if not parts:
@@ -193,17 +193,23 @@ class _Quiet:
 
     def __init__(self, hooks: Hooks, done: float) -> None:
         self._hooks, self._done = hooks, done
+        self.stopped = False
 
     def stage(self, stage: Stage, *, ended: bool) -> None:  # noqa: ARG002 - the form of Hooks
         """A stage of one account is no stage of the run."""
-        self._hooks.progress(Stage.EXECUTION, self._done)
+        self._tell()
 
     def progress(self, stage: Stage, fraction: float) -> None:  # noqa: ARG002 - the form of Hooks
         """Nor is its progress."""
-        self._hooks.progress(Stage.EXECUTION, self._done)
+        self._tell()
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Its warnings come with the result."""
+
+    def _tell(self) -> None:
+        self.stopped = True  # what the hooks raise stops the run, and is no failure of the account
+        self._hooks.progress(Stage.EXECUTION, self._done)
+        self.stopped = False
 
 
 def _alone(config: RunConfig, symbol: str) -> RunConfig:

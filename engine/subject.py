@@ -13,7 +13,7 @@ from engine.data.bars import Bars
 from engine.data.sessions import periods_per_year
 from engine.errors import ConfigError
 from engine.execution import Execution, simulate
-from engine.hooks import Hooks, NoHooks
+from engine.hooks import Hooks, Mapper, NoHooks
 from engine.pieces import account_of, look, spread_signals, wanted
 from engine.portfolio import Together
 from engine.results import Ledger, Signals, Targets, Trades
@@ -35,14 +35,14 @@ class Ran:
     trades: Trades
 
 
-def validate(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks) -> tuple[Report, ...]:
+def validate(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks, mapper: Mapper = map) -> tuple[Report, ...]:
     """The tests the configuration asks for, in the order of its fields."""
     if config.validation == Validation():
         return ()
-    return suite.validate(config.validation, subject_of(config, panel, ran, hooks))
+    return suite.validate(config.validation, subject_of(config, panel, ran, hooks, mapper))
 
 
-def subject_of(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks) -> Subject:
+def subject_of(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks, mapper: Mapper = map) -> Subject:
     """Everything a test may ask of a run."""
     again = _Again(config, panel)
     weights, market_returns = held_returns(panel.bars, ran.ledger)
@@ -68,6 +68,7 @@ def subject_of(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks) -> Subje
         refit=again.refit,
         seed=config.seed,
         hooks=hooks,
+        mapper=mapper,
     )
 
 

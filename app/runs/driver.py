@@ -28,7 +28,7 @@ from app.runs.recorder import Recorder
 from app.runs.repository import Stored
 from app.runs.state import Status
 from app.runs.worker import Job, Outcome, execute
-from app.settings import MIB, Settings
+from app.settings import MIB, Settings, at_most_cores
 from engine.errors import EngineError
 
 logger = logging.getLogger("tplusone.runs")
@@ -49,6 +49,7 @@ class RunDriver:
         self._settings, self._database, self._store = settings, database, store
         self._datasets, self._executor, self._broadcast = datasets, executor, broadcast
         self._slots = asyncio.Semaphore(settings.workers)
+        self._run_workers = at_most_cores(settings.run_workers, logger.warning)
         self._stopping = False
         self._cancels: set[str] = set()
         self._active: set[str] = set()
@@ -102,7 +103,8 @@ class RunDriver:
         if key in self._cancels or self._stopping:
             raise StoppedError("stopped before it reached a worker")
         dataset = self._datasets.path(row["dataset"], row["digest"])
-        job = Job(row["config"], dataset, aside, self._settings.feature_cache_mb * MIB, row["profile"])
+        features = self._settings.feature_cache_mb * MIB
+        job = Job(row["config"], dataset, aside, features, row["profile"], self._run_workers)
         outcome = await self._executor.run(key, execute, job, recorder.note)
         await recorder.flush()
         removed = await self._database.call(self._complete, row["id"], attempt, outcome, aside)

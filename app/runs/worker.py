@@ -3,7 +3,9 @@
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from app.executors.base import Emit
 from engine.config import parse_config
 from engine.data.columnar import open_mapped
 from engine.features import FeatureCache
-from engine.hooks import Stage, within
+from engine.hooks import Mapper, Stage, within
 from engine.pipeline import run
 
 PROGRESS_SECONDS = 0.5
@@ -31,7 +33,8 @@ RESET_PEAK = "5"
 class Job:
     """What a run needs: the resolved configuration, where its data is, and where to write.
 
-    ``feature_bytes`` bounds the features kept for further runs; 0 neither uses nor keeps any.
+    ``feature_bytes`` bounds the features kept for further runs; 0 neither uses nor keeps any. ``workers`` are the
+    threads it may use.
     """
 
     config: Mapping[str, Any]
@@ -39,6 +42,7 @@ class Job:
     aside: Path
     feature_bytes: int = 0
     profile: bool = False
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def execute(job: Job, emit: Emit) -> Outcome:
     reset_peak()
     FEATURES.max_bytes = job.feature_bytes
     with profiled(job.profile) as profile:
-        result = run(config, data, hooks, FEATURES if job.feature_bytes else None)
+        with threads(job.workers) as mapper:
+            result = run(config, data, hooks, FEATURES if job.feature_bytes else None, mapper)
         with within(hooks, Stage.ARTIFACTS):
             files = manifest.write(result, job.aside)
     manifest.write_benchmark(job.aside, hooks.seconds, result, peak_bytes())
@@ -68,9 +73,25 @@ def execute(job: Job, emit: Emit) -> Outcome:
     return Outcome(files, result.summary()["metrics"], result.warnings)
 
 
+@contextmanager
+def threads(workers: int) -> Iterator[Mapper]:
+    """A mapper that works in so many threads, ``map`` for one. What has not begun when a run is stopped never does."""
+    if workers == 1:
+        yield map
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="part")
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 @dataclass
 class Watch:
-    """Forwards what a run says, and keeps the seconds of each stage."""
+    """Forwards what a run says, one thing at a time, and keeps the seconds of each stage.
+
+    Threads of one run may speak at once, and those of accounts that began earlier are behind: progress never falls.
+    """
 
     emit: Emit
     seconds: dict[str, float] = field(default_factory=dict)
@@ -78,6 +99,7 @@ class Watch:
     _stage: Stage = Stage.DATA
     _progress: float = 0.0
     _told: dict[str, float] = field(default_factory=dict)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def stage(self, stage: Stage, *, ended: bool) -> None:
         if ended:
@@ -85,17 +107,21 @@ class Watch:
             return
         self._began = time.perf_counter()
         self._stage, self._progress = stage, stage.done_before
-        self.emit({"type": "stage", "stage": stage.value, "progress": stage.done_before})
+        with self._one_at_a_time:
+            self.emit({"type": "stage", "stage": stage.value, "progress": stage.done_before})
 
     def progress(self, stage: Stage, fraction: float) -> None:
-        self._stage, self._progress = stage, round(stage.done_before + stage.weight * fraction, 4)
-        self._throttled("progress", {})
+        reached = round(stage.done_before + stage.weight * fraction, 4)
+        with self._one_at_a_time:
+            self._stage, self._progress = stage, max(self._progress, reached)
+            self._throttled("progress", {})
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
-        if kind == "validation_progress":
-            self._throttled(kind, data)
-        else:
-            self.emit({"type": kind, "data": dict(data), "message": str(data.get("message", ""))})
+        with self._one_at_a_time:
+            if kind == "validation_progress":
+                self._throttled(kind, data)
+            else:
+                self.emit({"type": kind, "data": dict(data), "message": str(data.get("message", ""))})
 
     def _throttled(self, kind: str, data: Mapping[str, Any]) -> None:
         now = time.monotonic()

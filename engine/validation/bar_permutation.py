@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from engine.data.bars import Bars
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper, spread
 from engine.kernels import kernel
 from engine.registry import Frozen, WholeNumber
 from engine.results import Ledger
@@ -44,7 +44,15 @@ class BarPermutation(Frozen):
 
     n: Annotated[WholeNumber, Field(ge=1, le=100_000, description="shuffled markets, a whole run each")] = 100
 
-    def evaluate(self, bars: Bars, ledger: Ledger, rerun: Callable[[Bars], Ledger], seed: int, hooks: Hooks) -> Report:
+    def evaluate(
+        self,
+        bars: Bars,
+        ledger: Ledger,
+        rerun: Callable[[Bars], Ledger],
+        seed: int,
+        hooks: Hooks,
+        mapper: Mapper = map,
+    ) -> Report:
         """Compare the total return of ``ledger`` with that of ``rerun`` on shuffled ``bars``.
 
         Where there are several symbols all are shuffled alike, which keeps their correlation. The p-value is
@@ -56,10 +64,14 @@ class BarPermutation(Frozen):
             return self._report(seed, reason=reason)
         observed, key = total_return(ledger), stream(seed, STREAM)
         tick, null, idle = ticker(hooks, NAME), np.empty(self.n), 0
-        for i in range(self.n):
+
+        def shuffled(i: int) -> tuple[float, bool]:
             other = rerun(permuted(bars, key, i))
-            null[i] = total_return(other)
-            idle += len(other.fills) == 0
+            return total_return(other), len(other.fills) == 0
+
+        for i, (earned, nothing) in enumerate(spread(mapper, shuffled, range(self.n))):
+            null[i] = earned
+            idle += nothing
             tick(i + 1, self.n)
         p_value = monte_carlo(int(np.count_nonzero(null >= observed - TIE * max(1.0, abs(observed)))), self.n)
         return self._report(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper
 from engine.registry import Frozen, Real, WholeNumber
 from engine.streams import stream
 from engine.types import Floats
@@ -18,7 +18,7 @@ from engine.validation.base import Report
 from engine.validation.bootstrap import STREAM, Interval, SharpeBootstrap, automatic_blocks, bootstrap_sharpe
 from engine.validation.days import Daily
 from engine.validation.inputs import Tick
-from engine.validation.progress import ticker
+from engine.validation.progress import in_pieces, ticker
 from engine.validation.resample import Blocks, draw_counts
 from engine.validation.spa import weighted_sums
 
@@ -44,7 +44,7 @@ class BlockBootstrap(Frozen):
     ] = None
     confidence: Annotated[Real, Field(ge=0.5, le=0.999, description="coverage of the intervals")] = 0.95
 
-    def evaluate(self, daily: Daily, annual: float, seed: int, hooks: Hooks) -> Report:
+    def evaluate(self, daily: Daily, annual: float, seed: int, hooks: Hooks, mapper: Mapper = map) -> Report:
         """Resample ``daily`` returns (D,); ``annual`` is the days a year.
 
         ``details`` has each interval of the annual Sharpe ratio as ``lower``, ``upper`` and ``reason``, and
@@ -63,10 +63,12 @@ class BlockBootstrap(Frozen):
             replicates=self.n,
             confidence=self.confidence,
             tick=ticker(hooks, NAME, 0, 2),
+            mapper=mapper,
         )
         if found.reason is not None or found.sharpe is None or found.p_value is None:
             return self._report(seed, reason=found.reason)
-        means = resampled_means(daily.returns, blocks, stream(seed, STREAM), self.n, ticker(hooks, NAME, 1, 2))
+        key, tick = stream(seed, STREAM), ticker(hooks, NAME, 1, 2)
+        means = resampled_means(daily.returns, blocks, key, self.n, tick, mapper)
         return self._report(
             seed,
             statistic=found.sharpe * math.sqrt(annual),
@@ -95,16 +97,20 @@ class BlockBootstrap(Frozen):
         return Report(name=NAME, parameters=self.model_dump(), seed=seed, note=_NOTE, **values)
 
 
-def resampled_means(returns: Floats, blocks: Blocks, key: np.uint64, replicates: int, tick: Tick) -> Floats:
+def resampled_means(
+    returns: Floats, blocks: Blocks, key: np.uint64, replicates: int, tick: Tick, mapper: Mapper = map
+) -> Floats:
     """Mean (replicates,) of each resample of ``returns`` (D,); the same rows as the Sharpe ratio's resamples."""
     rows, survival = len(returns), blocks.survival(len(returns))
     column, means = np.ascontiguousarray(returns).reshape(-1, 1), np.empty(replicates)
-    size = max(1, COUNTS // rows)
-    for first in range(0, replicates, size):
-        done = min(first + size, replicates)
-        counts = draw_counts(key, first, done - first, rows, survival, blocks.fixed)
-        means[first:done] = weighted_sums(counts, column)[:, 0] / rows
-        tick(done, replicates)
+
+    def some(first: int, end: int) -> Floats:
+        counts = draw_counts(key, first, end - first, rows, survival, blocks.fixed)
+        found: Floats = weighted_sums(counts, column)[:, 0] / rows
+        return found
+
+    for place, found in in_pieces(some, replicates, COUNTS // rows, tick, mapper):
+        means[place] = found
     return means
 
 

@@ -11,10 +11,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from engine.hooks import Mapper
 from engine.streams import stream
 from engine.types import Floats, Ints
 from engine.validation.bootstrap_kernels import CANCELLED, sharpe_kernel
 from engine.validation.inputs import PValue, Tick, fraction, monte_carlo, no_tick, number, series
+from engine.validation.progress import in_pieces
 from engine.validation.resample import Blocks, long_run_variance, optimal_block_length
 from engine.validation.sharpe import NORMAL, moments
 
@@ -70,6 +72,7 @@ def bootstrap_sharpe(
     confidence: float = 0.95,
     benchmark: float = 0.0,
     tick: Tick = no_tick,
+    mapper: Mapper = map,
 ) -> SharpeBootstrap:
     """Resample ``returns`` (T,) in blocks and compute the Sharpe ratio of each resample.
 
@@ -93,7 +96,8 @@ def bootstrap_sharpe(
     sharpe = found.known()[0]
     values = values / np.abs(values).max()  # a ratio has no unit, and squares of tiny returns would be nought
     cut = automatic_blocks(values) if blocks is None else blocks
-    ratios, errors = sharpe_replicates(values, cut, stream(seed, STREAM), replicates, errors=True, tick=tick)
+    key = stream(seed, STREAM)
+    ratios, errors = sharpe_replicates(values, cut, key, replicates, errors=True, tick=tick, mapper=mapper)
     varies = np.isfinite(ratios)
     constant = replicates - int(np.count_nonzero(varies))
     valid = ratios[varies]
@@ -125,7 +129,14 @@ def automatic_blocks(values: npt.ArrayLike, method: Literal["stationary", "circu
 
 
 def sharpe_replicates(
-    values: Floats, blocks: Blocks, key: np.uint64, replicates: int, *, errors: bool, tick: Tick = no_tick
+    values: Floats,
+    blocks: Blocks,
+    key: np.uint64,
+    replicates: int,
+    *,
+    errors: bool,
+    tick: Tick = no_tick,
+    mapper: Mapper = map,
 ) -> tuple[Floats, Floats]:
     """Sharpe ratio (replicates,) of each resample and its standard error there (0 where ``errors`` is false).
 
@@ -135,13 +146,12 @@ def sharpe_replicates(
     unit = (values - mean) / deviation
     twice, survival = np.concatenate((unit, unit)), blocks.survival(len(values))
     ratios, spreads = np.empty(replicates), np.empty(replicates)
-    size = max(1, CHUNK // len(values))
-    for first in range(0, replicates, size):
-        done = min(first + size, replicates)
-        ratios[first:done], spreads[first:done] = sharpe_kernel(
-            key, first, done - first, twice, mean / deviation, survival, blocks.fixed, errors
-        )
-        tick(done, replicates)
+
+    def some(first: int, end: int) -> tuple[Floats, Floats]:
+        return sharpe_kernel(key, first, end - first, twice, mean / deviation, survival, blocks.fixed, errors)
+
+    for place, found in in_pieces(some, replicates, CHUNK // len(values), tick, mapper):
+        ratios[place], spreads[place] = found
     return ratios, spreads
 
 

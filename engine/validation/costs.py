@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from engine.execution import Commission, Execution
 from engine.execution.slippage import NoSlippage
-from engine.hooks import Hooks, Stage
+from engine.hooks import Hooks, Mapper, Stage, spread
 from engine.registry import Frozen, Real, sequence
 from engine.results import Ledger
 from engine.validation.base import Report
@@ -42,13 +42,17 @@ class CostSensitivity(Frozen):
             )
         return self
 
-    def evaluate(self, simulate: Simulate, rules: Execution, seed: int, hooks: Hooks) -> Report:
+    def evaluate(self, simulate: Simulate, rules: Execution, seed: int, hooks: Hooks, mapper: Mapper = map) -> Report:
         """One run for each multiplier; ``details["curve"]`` lists ``multiplier, total_return, costs``."""
-        curve = []
-        for done, factor in enumerate(self.multipliers, 1):
+
+        def point(factor: float) -> dict[str, float]:
             ledger = simulate(rules, factor)
             spent = float(ledger.fills.commission.sum() + ledger.fills.slippage.sum())
-            curve.append({"multiplier": factor, "total_return": total_return(ledger), "costs": spent})
+            return {"multiplier": factor, "total_return": total_return(ledger), "costs": spent}
+
+        curve = []
+        for done, row in enumerate(spread(mapper, point, self.multipliers), 1):
+            curve.append(row)
             _tell(hooks, "cost_sensitivity", done, len(self.multipliers))
         return Report(
             name="cost_sensitivity",
@@ -106,13 +110,18 @@ class BreakEven(Frozen):
 class Ambiguity(Frozen):
     """How far the result hangs on what came first inside a bar: whole runs under either path."""
 
-    def evaluate(self, simulate: Simulate, rules: Execution, seed: int, hooks: Hooks) -> Report:
+    def evaluate(self, simulate: Simulate, rules: Execution, seed: int, hooks: Hooks, mapper: Mapper = map) -> Report:
         """Two runs; ``details`` has ``ambiguous_bars`` and the total return of each path."""
-        details: dict[str, Any] = {}
-        for done, path in enumerate(("stop_first", "target_first"), 1):
+
+        def under(path: str) -> dict[str, Any]:
             ledger = simulate(rules.model_copy(update={"bar_path": path}), 1.0)
-            details[path] = {"total_return": total_return(ledger), "final_equity": float(ledger.equity[-1])}
-            details[path]["ambiguous_bars"] = ledger.ambiguous
+            values = {"total_return": total_return(ledger), "final_equity": float(ledger.equity[-1])}
+            return {**values, "ambiguous_bars": ledger.ambiguous}
+
+        paths = ("stop_first", "target_first")
+        details: dict[str, Any] = {}
+        for done, found in enumerate(spread(mapper, under, paths), 1):
+            details[paths[done - 1]] = found
             _tell(hooks, "ambiguity", done, 2)
         return Report(
             name="ambiguity",

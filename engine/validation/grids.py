@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from engine.errors import ConfigError
+from engine.hooks import Mapper, spread
 from engine.registry import sequence
 from engine.types import Floats
 from engine.validation.days import Daily
@@ -73,21 +74,32 @@ class GridReturns:
         return {"strategies": len(self.points), "refused": self.refused, "ruined": self.ruined}
 
 
-def grid_returns(grid: Mapping[str, tuple[Any, ...]], daily_of: DailyOf, tick: Tick) -> GridReturns:
+def accepted(daily_of: DailyOf) -> Callable[[Params], Daily | None]:
+    """``daily_of``, and None for parameters the strategy refuses."""
+
+    def unless_refused(point: Params) -> Daily | None:
+        try:
+            return daily_of(point)
+        except ConfigError:
+            return None
+
+    return unless_refused
+
+
+def grid_returns(
+    grid: Mapping[str, tuple[Any, ...]], daily_of: DailyOf, tick: Tick, mapper: Mapper = map
+) -> GridReturns:
     """One whole run for each point."""
     every, kept, columns = points(grid), list[Params](), list[Floats]()
     refused = ruined = 0
-    for done, point in enumerate(every, 1):
-        try:
-            daily = daily_of(point)
-        except ConfigError:
+    for done, daily in enumerate(spread(mapper, accepted(daily_of), every), 1):
+        if daily is None:
             refused += 1
+        elif daily.reason is None:
+            kept.append(every[done - 1])
+            columns.append(daily.returns)
         else:
-            if daily.reason is None:
-                kept.append(point)
-                columns.append(daily.returns)
-            else:
-                ruined += 1
+            ruined += 1
         tick(done, len(every))
     returns = np.column_stack(columns) if columns else np.empty((0, 0))
     return GridReturns(tuple(kept), returns, refused, ruined)

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from engine.data.bars import Bars
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper, spread
 from engine.kernels import kernel
 from engine.registry import Frozen, WholeNumber
 from engine.results import Cause, Ledger
@@ -44,7 +44,16 @@ class Lookahead(Frozen):
 
     cuts: Annotated[WholeNumber, Field(ge=1, le=10_000, description="random bars at which the future is changed")] = 20
 
-    def evaluate(self, bars: Bars, lag: int, signals_of: SignalsOf, rerun: Rerun, seed: int, hooks: Hooks) -> Report:
+    def evaluate(
+        self,
+        bars: Bars,
+        lag: int,
+        signals_of: SignalsOf,
+        rerun: Rerun,
+        seed: int,
+        hooks: Hooks,
+        mapper: Mapper = map,
+    ) -> Report:
         """Compare signals and fills before each cut with those of the run on all ``bars``.
 
         Cuts lie between the first signal and the end. A signal sees features ``lag`` bars old: under noise the first
@@ -63,15 +72,20 @@ class Lookahead(Frozen):
         cuts = draw_cuts(int(stream(seed, CUTS)), self.cuts, first, len(bars))
         failures: list[dict[str, Any]] = []
         tick, key = ticker(hooks, NAME), stream(seed, NOISE)
-        for done, cut in enumerate(cuts, 1):
-            futures = {"truncated": bars.slice(0, cut), "noise": with_noise(bars, cut, key)}
-            for name, other in futures.items():
+
+        def changed(cut: int) -> list[dict[str, Any]]:
+            rows = []
+            for name, other in {"truncated": bars.slice(0, cut), "noise": with_noise(bars, cut, key)}.items():
                 found = {
                     "signals": first_difference(signals[: cut + lag], signals_of(other)[: cut + lag]),
                     "fills": first_fill_difference(ledger, rerun(other), cut),
                 }
                 if any(bar is not None for bar in found.values()):
-                    failures.append({"bar": cut, "future": name, **found})
+                    rows.append({"bar": cut, "future": name, **found})
+            return rows
+
+        for done, rows in enumerate(spread(mapper, changed, cuts), 1):
+            failures += rows
             tick(done, len(cuts))
         return self._report(
             seed,

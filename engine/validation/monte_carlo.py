@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from engine.execution.rules import BASIS_POINT
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper
 from engine.kernels import kernel
 from engine.registry import Frozen, Real, WholeNumber
 from engine.results import Ledger, Trades
@@ -29,7 +29,7 @@ from engine.streams import (
 from engine.types import Floats
 from engine.validation.base import Report
 from engine.validation.inputs import Tick, monte_carlo
-from engine.validation.progress import ticker
+from engine.validation.progress import in_pieces, ticker
 from engine.validation.shuffles import normal, normal_plain, shuffle, shuffle_plain
 
 NAME = "monte_carlo"
@@ -53,7 +53,7 @@ class MonteCarlo(Frozen):
         Real, Field(ge=0.0, le=1000.0, description="scale of half-normal extra slippage on each fill, basis points")
     ] = 1.0
 
-    def evaluate(self, ledger: Ledger, trades: Trades, seed: int, hooks: Hooks) -> Report:
+    def evaluate(self, ledger: Ledger, trades: Trades, seed: int, hooks: Hooks, mapper: Mapper = map) -> Report:
         """Resample ``trades`` in order of entry, an open one at its marked profit, and the fills of ``ledger``.
 
         ``details``: ``order`` has the constant ``final_equity``; ``replacement`` percentiles of ``final_equity`` and
@@ -68,9 +68,10 @@ class MonteCarlo(Frozen):
         notional = np.abs(fills.quantity * fills.price)
         observed = float(fall(pnl / capital)[0])
         ticks = [ticker(hooks, NAME, phase, 3) for phase in range(3)]
-        shuffled, _ = _paths(pnl / capital, stream(seed, ORDER), self.n, replace=False, tick=ticks[0])
-        drawn, lowest = _paths(pnl / capital, stream(seed, REPLACEMENT), self.n, replace=True, tick=ticks[1])
-        extra = _noise(notional, stream(seed, SLIPPAGE), self.n, ticks[2]) * (self.slippage_bps * BASIS_POINT)
+        shuffled, _ = _paths(pnl / capital, stream(seed, ORDER), self.n, ticks[0], mapper, replace=False)
+        drawn, lowest = _paths(pnl / capital, stream(seed, REPLACEMENT), self.n, ticks[1], mapper, replace=True)
+        noise = _noise(notional, stream(seed, SLIPPAGE), self.n, ticks[2], mapper)
+        extra = noise * (self.slippage_bps * BASIS_POINT)
         p_value = monte_carlo(int(np.count_nonzero(shuffled[:, 0] >= observed - TIE)), self.n)
         return self._report(
             seed,
@@ -103,23 +104,24 @@ def _percentiles(values: Floats) -> dict[str, float]:
     return {f"p{q:02d}": float(np.percentile(values, q)) for q in _PERCENTS}
 
 
-def _paths(gains: Floats, key: np.uint64, n: int, *, replace: bool, tick: Tick) -> tuple[Floats, Floats]:
+def _paths(
+    gains: Floats, key: np.uint64, n: int, tick: Tick, mapper: Mapper, *, replace: bool
+) -> tuple[Floats, Floats]:
     """(n, 2) deepest fall and final gain of each replicate, and its lowest point (n,)."""
-    found, size = np.empty((n, 3)), max(1, CHUNK // len(gains))
-    for first in range(0, n, size):
-        done = min(first + size, n)
-        found[first:done] = path_kernel(key, first, done - first, gains, replace)
-        tick(done, n)
+
+    def some(first: int, end: int) -> Floats:
+        return path_kernel(key, first, end - first, gains, replace)
+
+    found = np.concatenate([part for _, part in in_pieces(some, n, CHUNK // len(gains), tick, mapper)])
     return found[:, :2], found[:, 2]
 
 
-def _noise(notional: Floats, key: np.uint64, n: int, tick: Tick) -> Floats:
-    costs, size = np.empty(n), max(1, CHUNK // max(1, len(notional)))
-    for first in range(0, n, size):
-        done = min(first + size, n)
-        costs[first:done] = noise_kernel(key, first, done - first, notional)
-        tick(done, n)
-    return costs
+def _noise(notional: Floats, key: np.uint64, n: int, tick: Tick, mapper: Mapper) -> Floats:
+    def some(first: int, end: int) -> Floats:
+        return noise_kernel(key, first, end - first, notional)
+
+    size = CHUNK // max(1, len(notional))
+    return np.concatenate([part for _, part in in_pieces(some, n, size, tick, mapper)])
 
 
 @kernel

@@ -12,10 +12,12 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from engine.hooks import Mapper, spread
 from engine.streams import stream
 from engine.types import Floats, Ints
 from engine.validation.inputs import PValue, Tick, monte_carlo, no_tick, table
 from engine.validation.overfitting_kernels import block_moments, split_kernel
+from engine.validation.progress import in_pieces
 from engine.validation.resample import Blocks, draw_indices
 from engine.validation.spa import common_blocks
 
@@ -84,6 +86,7 @@ def overfitting(
     band_splits: int = 256,
     cut: Blocks | None = None,
     tick: Tick = no_tick,
+    mapper: Mapper = map,
 ) -> Overfitting:
     """Cross-validate the strategies whose returns are the columns of ``returns`` (T, N), over all halvings of time.
 
@@ -110,7 +113,7 @@ def overfitting(
     # Ratios have no unit, and squares of tiny returns would be nought.
     kept = np.ascontiguousarray(values[:, varies] / np.abs(values[:, varies]).max(axis=0))
     halves = halvings(blocks)
-    found = _split(kept, np.arange(len(kept)), halves, blocks, tick)
+    found = _split(kept, np.arange(len(kept)), halves, blocks, tick, mapper)
     slope, intercept = _line(found[:, 0], found[:, 1])
     width = kept.shape[1] + 1
     return Overfitting(
@@ -126,7 +129,7 @@ def overfitting(
         loss=float(np.mean(found[:, 1] < 0.0)),
         dropped=dropped,
         excluded=excluded,
-        band=_band(kept, found, blocks, seed, replicates, band_splits, cut, tick) if replicates else None,
+        band=_band(kept, found, blocks, seed, replicates, band_splits, cut, tick, mapper) if replicates else None,
     )
 
 
@@ -136,16 +139,15 @@ def halvings(blocks: int) -> Ints:
     return np.array(list(chosen), dtype=np.int64)
 
 
-def _split(values: Floats, rows: Ints, halves: Ints, blocks: int, tick: Tick) -> Floats:
+def _split(values: Floats, rows: Ints, halves: Ints, blocks: int, tick: Tick = no_tick, mapper: Mapper = map) -> Floats:
     """Of each half and then its complement: best ratio, the same strategy's in the other half and its rank, (n, 3)."""
     means, squares = block_moments(values, rows, blocks)
-    size = max(1, CHUNK // (values.shape[1] * blocks))
-    found = np.empty((2 * len(halves), 3))
-    for first in range(0, len(halves), size):
-        done = min(first + size, len(halves))
-        found[2 * first : 2 * done] = split_kernel(means, squares, len(rows) // blocks, halves[first:done])
-        tick(done, len(halves))
-    return found
+
+    def some(first: int, end: int) -> Floats:
+        return split_kernel(means, squares, len(rows) // blocks, halves[first:end])
+
+    size = CHUNK // (values.shape[1] * blocks)
+    return np.concatenate([found for _, found in in_pieces(some, len(halves), size, tick, mapper)])
 
 
 def _line(x: Floats, y: Floats) -> tuple[float | None, float | None]:
@@ -166,6 +168,7 @@ def _band(
     splits: int,
     cut: Blocks | None,
     tick: Tick,
+    mapper: Mapper,
 ) -> Band:
     rows, width = len(values), values.shape[1] + 1
     every = halvings(blocks)
@@ -175,9 +178,13 @@ def _band(
     key, survival = stream(seed, STREAM), taken.survival(rows)
     centred = values - values.mean(axis=0)
     null = np.empty(replicates)
-    for i in range(replicates):
+
+    def noise(i: int) -> float:
         drawn = draw_indices(key, i, 1, rows, survival, taken.fixed)[0]
-        null[i] = np.mean(2.0 * _split(centred, drawn, halves, blocks, no_tick)[:, 2] <= width)
+        return float(np.mean(2.0 * _split(centred, drawn, halves, blocks)[:, 2] <= width))
+
+    for i, share in enumerate(spread(mapper, noise, range(replicates))):
+        null[i] = share
         tick(i + 1, replicates)
     observed = float(np.mean(2.0 * found[:, 2] <= width))
     lower, median, upper = (float(q) for q in np.quantile(null, [0.05, 0.5, 0.95]))

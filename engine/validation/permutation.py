@@ -16,14 +16,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper
 from engine.kernels import kernel
 from engine.registry import Frozen, WholeNumber
 from engine.streams import replicate_state, replicate_state_plain, stream, uniform_below, uniform_below_plain
 from engine.types import Floats, Ints
 from engine.validation.base import Report
 from engine.validation.holding import draw_period_orders, enumerable, every_order, periods, reordered_means
-from engine.validation.progress import ticker
+from engine.validation.progress import in_pieces, ticker
 
 NAME = "permutation"
 STREAM = "validation/permutation"
@@ -48,7 +48,9 @@ class Permutation(Frozen):
         Field(description="shifts all positions, or puts whole holding and flat periods into another order"),
     ] = "cyclic"
 
-    def evaluate(self, weights: Floats, market_returns: Floats, seed: int, hooks: Hooks) -> Report:
+    def evaluate(
+        self, weights: Floats, market_returns: Floats, seed: int, hooks: Hooks, mapper: Mapper = map
+    ) -> Report:
         """Compare the strategy with its own positions at other times.
 
         ``weights`` (T,) is the signed share of equity carried into bar t's return, ``market_returns`` (T,)
@@ -67,9 +69,9 @@ class Permutation(Frozen):
             length = len(weights)
             exact = self.n >= length - 1
             shifts = np.arange(length) if exact else draw_shifts(stream(seed, STREAM), self.n, length)
-            null = shifted_means(weights, market_returns, shifts, hooks)
+            null = shifted_means(weights, market_returns, shifts, hooks, mapper)
         else:
-            null, exact = ordered_means(weights, market_returns, self.n, stream(seed, PERIODS), hooks)
+            null, exact = ordered_means(weights, market_returns, self.n, stream(seed, PERIODS), hooks, mapper)
         observed, tie = _observed(weights, market_returns)
         at_least = int(np.count_nonzero(null >= observed - tie))
         p = at_least / len(null) if exact else (at_least + 1) / (self.n + 1)
@@ -110,34 +112,46 @@ def _observed(weights: Floats, returns: Floats) -> tuple[float, float]:
     return observed, TIE * weights.size / len(weights) * float(np.abs(weights).max()) * float(np.abs(returns).mean())
 
 
-def shifted_means(weights: Floats, returns: Floats, shifts: Ints, hooks: Hooks) -> Floats:
+def shifted_means(weights: Floats, returns: Floats, shifts: Ints, hooks: Hooks, mapper: Mapper = map) -> Floats:
     """Statistic (K,) of each shift (K,), telling the hooks between chunks of about 50 ms."""
     each = [(_doubled(w), r) for w, r in _each(weights, returns)]
-    total = len(shifts)
-    size = max(1, PRODUCTS_PER_CHUNK // returns.size)
-    result, tick = np.empty(total, dtype=np.float64), ticker(hooks, NAME)
-    for first in range(0, total, size):
-        done = min(first + size, total)
-        result[first:done] = sum(shift_kernel(twice, market, shifts[first:done]) for twice, market in each)
-        tick(done, total)
+
+    def means(first: int, end: int) -> Floats:
+        return _sum([shift_kernel(twice, market, shifts[first:end]) for twice, market in each])
+
+    result = np.empty(len(shifts))
+    size = PRODUCTS_PER_CHUNK // returns.size
+    for place, found in in_pieces(means, len(shifts), size, ticker(hooks, NAME), mapper):
+        result[place] = found
     return result
 
 
-def ordered_means(weights: Floats, returns: Floats, n: int, key: np.uint64, hooks: Hooks) -> tuple[Floats, bool]:
+def ordered_means(
+    weights: Floats, returns: Floats, n: int, key: np.uint64, hooks: Hooks, mapper: Mapper = map
+) -> tuple[Floats, bool]:
     """Statistic of every order of the holding periods, or of ``n`` random ones; whether it is every order."""
     each, bounds = _each(weights, returns), periods(weights)
     count = len(bounds) - 1
     exact = enumerable(count, n)
     total = math.factorial(count) if exact else n
     every = every_order(count) if exact else None
-    size = max(1, PRODUCTS_PER_CHUNK // returns.size)
-    result, tick = np.empty(total), ticker(hooks, NAME)
-    for first in range(0, total, size):
-        done = min(first + size, total)
-        orders = draw_period_orders(key, first, done - first, count) if every is None else every[first:done]
-        result[first:done] = sum(reordered_means(held, market, bounds, orders) for held, market in each)
-        tick(done, total)
+
+    def means(first: int, end: int) -> Floats:
+        orders = draw_period_orders(key, first, end - first, count) if every is None else every[first:end]
+        return _sum([reordered_means(held, market, bounds, orders) for held, market in each])
+
+    result = np.empty(total)
+    size = PRODUCTS_PER_CHUNK // returns.size
+    for place, found in in_pieces(means, total, size, ticker(hooks, NAME), mapper):
+        result[place] = found
     return result, exact
+
+
+def _sum(parts: list[Floats]) -> Floats:
+    total = np.zeros(len(parts[0]))
+    for part in parts:
+        total += part
+    return total
 
 
 def _each(weights: Floats, returns: Floats) -> list[tuple[Floats, Floats]]:

@@ -7,19 +7,19 @@ plateau, far below it on a peak. A neighbour without a metric, which never trade
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from engine.errors import ConfigError
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper, spread
 from engine.registry import Frozen, Real, WholeNumber
 from engine.streams import replicate_state_plain, stream, uniform_below_plain
 from engine.validation.base import Report
 from engine.validation.days import Daily, Measure, measured
-from engine.validation.grids import DailyOf, Params
+from engine.validation.grids import DailyOf, Params, accepted
 from engine.validation.progress import ticker
 from engine.validation.shuffles import uniform_plain
 
@@ -41,7 +41,14 @@ class Plateau(Frozen):
     metric: Annotated[Measure, Field(description="what is compared")] = "sharpe"
 
     def evaluate(
-        self, daily: Daily, params: Params, daily_of: DailyOf, annual: float, seed: int, hooks: Hooks
+        self,
+        daily: Daily,
+        params: Params,
+        daily_of: DailyOf,
+        annual: float,
+        seed: int,
+        hooks: Hooks,
+        mapper: Mapper = map,
     ) -> Report:
         """Run up to ``points`` different neighbours of ``params``; fewer where there are no more.
 
@@ -56,7 +63,7 @@ class Plateau(Frozen):
             return self._report(seed, reason=undefined if chosen is None else f"{self.metric} is not above zero")
         if not numeric(params):
             return self._report(seed, reason="the strategy has no numeric parameter")
-        rows, refused = self._neighbours(params, daily_of, annual, seed, hooks)
+        rows, refused = self._neighbours(params, daily_of, annual, seed, hooks, mapper)
         if not rows:
             return self._report(seed, reason="no neighbour could be run", details={"refused": refused})
         values = np.array([row["value"] or 0.0 for row in rows])
@@ -76,27 +83,30 @@ class Plateau(Frozen):
         )
 
     def _neighbours(
-        self, params: Params, daily_of: DailyOf, annual: float, seed: int, hooks: Hooks
+        self, params: Params, daily_of: DailyOf, annual: float, seed: int, hooks: Hooks, mapper: Mapper
     ) -> tuple[list[dict[str, Any]], int]:
         rows: list[dict[str, Any]] = []
-        refused, known, tick = 0, [dict(params)], ticker(hooks, NAME)
-        key = int(stream(seed, STREAM))
+        refused, tick = 0, ticker(hooks, NAME)
+        drawn = self._drawn(params, int(stream(seed, STREAM)))
+        # As many as are wanting at a time: one after another, all of those would be run as well.
+        while some := list(islice(drawn, self.points - len(rows))):
+            for point, daily in zip(some, spread(mapper, accepted(daily_of), some), strict=True):
+                if daily is None:
+                    refused += 1
+                else:
+                    value = measured(self.metric, daily.returns, annual) if daily.reason is None else None
+                    rows.append({"params": {name: point[name] for name in numeric(params)}, "value": value})
+                tick(len(rows), self.points)
+        return rows, refused
+
+    def _drawn(self, params: Params, key: int) -> Iterator[dict[str, Any]]:
+        """Different points of the box; at most ``TRIES`` draws for each that is wanted."""
+        known = [dict(params)]
         for draw in range(TRIES * self.points):
             point = neighbour(params, self.radius, replicate_state_plain(key, draw))
-            if point in known:
-                continue
-            known.append(point)
-            try:
-                daily = daily_of(point)
-            except ConfigError:
-                refused += 1
-                continue
-            value = measured(self.metric, daily.returns, annual) if daily.reason is None else None
-            rows.append({"params": {name: point[name] for name in numeric(params)}, "value": value})
-            tick(len(rows), self.points)
-            if len(rows) == self.points:
-                break
-        return rows, refused
+            if point not in known:
+                known.append(point)
+                yield point
 
     def _report(self, seed: int, **values: Any) -> Report:
         return Report(name=NAME, parameters=self.model_dump(), seed=seed, note=_NOTE, **values)

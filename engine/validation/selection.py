@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper
 from engine.registry import Frozen, WholeNumber
 from engine.validation.base import Report
 from engine.validation.grids import DailyOf, GridReturns, SearchGrid, grid_returns
@@ -48,7 +48,7 @@ class OverfittingTest(Frozen):
             raise PydanticCustomError("not_even", "blocks must be an even number: half of them is one half")
         return blocks
 
-    def evaluate(self, daily_of: DailyOf, seed: int, hooks: Hooks) -> Report:
+    def evaluate(self, daily_of: DailyOf, seed: int, hooks: Hooks, mapper: Mapper = map) -> Report:
         """Run every point of the grid, then cross-validate their daily returns.
 
         ``details``: ``splits``, ``pbo_below`` (without ties), ``slope`` of the second half's Sharpe ratio on the
@@ -56,11 +56,11 @@ class OverfittingTest(Frozen):
         ``ruined``, ``excluded`` (points that never vary), ``dropped`` days. Null with a reason for fewer than two
         points that vary, and fewer than two days a block.
         """
-        runs = grid_returns(self.grid, daily_of, ticker(hooks, "overfitting", 0, 2))
+        runs = grid_returns(self.grid, daily_of, ticker(hooks, "overfitting", 0, 2), mapper)
         if len(runs.points) < 2:
             return self._report(seed, reason=FEW, details=runs.counts())
         tick = ticker(hooks, "overfitting", 1, 2)
-        found = overfitting(runs.returns, seed, blocks=self.blocks, replicates=self.n, tick=tick)
+        found = overfitting(runs.returns, seed, blocks=self.blocks, replicates=self.n, tick=tick, mapper=mapper)
         details = runs.counts() | {"splits": found.splits, "dropped": found.dropped, "excluded": len(found.excluded)}
         if found.band is None:
             return self._report(seed, reason=found.reason, details=details)
@@ -86,17 +86,18 @@ class SuperiorityTest(Frozen):
     grid: SearchGrid
     n: Annotated[WholeNumber, Field(ge=1, le=1_000_000, description="resamples")] = 1000
 
-    def evaluate(self, daily_of: DailyOf, seed: int, hooks: Hooks) -> Report:
+    def evaluate(self, daily_of: DailyOf, seed: int, hooks: Hooks, mapper: Mapper = map) -> Report:
         """Run every point of the grid, then test their daily returns against zero.
 
         ``details``: ``best`` parameters, the p-values ``lower``, ``consistent`` and ``upper`` of the SPA and
         ``reality_check``; ``points`` lists the best 100 with their statistic and Romano & Wolf's p-value, adjusted for
         the whole grid. Null with a reason where no point varies, and for fewer than 12 days.
         """
-        runs = grid_returns(self.grid, daily_of, ticker(hooks, "superiority", 0, 2))
+        runs = grid_returns(self.grid, daily_of, ticker(hooks, "superiority", 0, 2), mapper)
         if len(runs.points) == 0:
             return self._report(seed, reason="no point of the grid could be run", details=runs.counts())
-        found = superiority(runs.returns, seed, replicates=self.n, tick=ticker(hooks, "superiority", 1, 2))
+        tick = ticker(hooks, "superiority", 1, 2)
+        found = superiority(runs.returns, seed, replicates=self.n, tick=tick, mapper=mapper)
         details = runs.counts() | {"excluded": len(found.excluded), "block_length": found.blocks.length}
         if found.consistent is None or found.best is None:
             return self._report(seed, reason=found.reason, details=details)

@@ -13,11 +13,12 @@ import numpy as np
 from pydantic import Field
 
 from engine.data.bars import Bars
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper, spread
 from engine.registry import Frozen, WholeNumber
 from engine.results import Ledger
 from engine.types import Floats
 from engine.validation.base import Report
+from engine.validation.days import RUINED
 from engine.validation.progress import ticker
 
 NAME = "startup"
@@ -38,13 +39,14 @@ class Startup(Frozen):
         rerun: Callable[[Bars], Ledger],
         seed: int,
         hooks: Hooks,
+        mapper: Mapper = map,
     ) -> Report:
         """Start later by up to half of the ``bars``; ``warmup`` is how many of them the strategy needs.
 
         ``details["starts"]``, for each: ``bar`` (where it starts), ``largest`` difference of signals after its
         warm-up, ``share`` of those bars that differ, ``agrees_after`` (bars from the end of warm-up until all agree),
         and the total returns ``late`` and ``full`` of both runs over the bars after that warm-up (null where equity is
-        at or below zero). Null with a reason for too few bars, and where there is never a signal.
+        at or below zero, as ``reason`` says). Null with a reason for too few bars, and where there is never a signal.
         """
         last = min(len(bars) // 2, len(bars) - warmup - 1)
         if last < 1:
@@ -54,12 +56,16 @@ class Startup(Frozen):
             return self._report(seed, reason="there is never a signal")
         equity, tick = rerun(bars).path, ticker(hooks, NAME)
         places = np.unique(np.linspace(1, last, self.starts).round().astype(np.int64)).tolist()
-        rows = []
-        for done, bar in enumerate(places, 1):
+
+        def begun(bar: int) -> dict[str, Any]:
             late = bars.slice(bar, len(bars))
             row = differences(full[bar + warmup :], signals_of(late)[warmup:])
             earned = {"late": _growth(rerun(late).path[warmup:]), "full": _growth(equity[bar + warmup :])}
-            rows.append({"bar": bar, **row, **earned})
+            return {"bar": bar, **row, **earned} | ({"reason": RUINED} if None in earned.values() else {})
+
+        rows = []
+        for done, row in enumerate(spread(mapper, begun, places), 1):
+            rows.append(row)
             tick(done, len(places))
         gaps = [abs(r["late"] - r["full"]) for r in rows if r["late"] is not None and r["full"] is not None]
         return self._report(
@@ -67,7 +73,9 @@ class Startup(Frozen):
             statistic=max(row["largest"] for row in rows),
             replicates=len(rows),
             exact=True,
-            details={"largest_return_difference": max(gaps) if gaps else None, "warmup": warmup, "starts": rows},
+            details={"warmup": warmup, "starts": rows}
+            | {"largest_return_difference": max(gaps) if gaps else None}
+            | ({} if gaps else {"reason": RUINED}),
         )
 
     def _report(self, seed: int, **values: Any) -> Report:

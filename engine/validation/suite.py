@@ -12,7 +12,7 @@ from engine.canonical import canonical_bytes
 from engine.data.bars import Bars
 from engine.errors import nearest
 from engine.execution import Execution
-from engine.hooks import Hooks, Stage
+from engine.hooks import Hooks, Mapper, Stage
 from engine.registry import Frozen
 from engine.results import Ledger, Targets, Trades
 from engine.types import Floats, Ints
@@ -124,7 +124,7 @@ class Subject:
     other rules and with costs multiplied; ``rerun`` the whole run, from features to ledger, on other bars and
     ``signals_of`` its signals (T, N) there. ``refit`` is the same with other parameters of the strategy, trading from
     bar ``first`` on, and raises ``ConfigError`` for parameters the strategy refuses. ``params`` are its own and
-    ``warmup`` the bars it needs before it trades.
+    ``warmup`` the bars it needs before it trades. ``mapper`` spreads replicates, so several threads may ask at once.
     """
 
     bars: Bars
@@ -144,6 +144,7 @@ class Subject:
     refit: Callable[[Mapping[str, Any], Bars, int], Ledger]
     seed: int
     hooks: Hooks
+    mapper: Mapper = map
 
     @cached_property
     def _ends(self) -> Ints:
@@ -211,27 +212,31 @@ class _Part:
 
 
 def _on_ledgers(test: Any, of: Subject, hooks: Hooks) -> Report:
-    report: Report = test.evaluate(of.simulate, of.rules, of.seed, hooks)
+    report: Report = test.evaluate(of.simulate, of.rules, of.seed, hooks, of.mapper)
     return report
 
 
 _JUDGES: Mapping[str, Callable[[Any, Subject, Hooks], Report]] = {
-    "permutation": lambda test, of, hooks: test.evaluate(of.weights, of.market_returns, of.seed, hooks),
+    "permutation": lambda test, of, hooks: test.evaluate(of.weights, of.market_returns, of.seed, hooks, of.mapper),
     "cost_sensitivity": _on_ledgers,
-    "break_even": _on_ledgers,
+    "break_even": lambda test, of, hooks: test.evaluate(of.simulate, of.rules, of.seed, hooks),
     "ambiguity": _on_ledgers,
-    "block_bootstrap": lambda test, of, hooks: test.evaluate(of.daily, of.annual, of.seed, hooks),
-    "monte_carlo": lambda test, of, hooks: test.evaluate(of.ledger, of.trades, of.seed, hooks),
-    "bar_permutation": lambda test, of, hooks: test.evaluate(of.bars, of.ledger, of.rerun, of.seed, hooks),
+    "block_bootstrap": lambda test, of, hooks: test.evaluate(of.daily, of.annual, of.seed, hooks, of.mapper),
+    "monte_carlo": lambda test, of, hooks: test.evaluate(of.ledger, of.trades, of.seed, hooks, of.mapper),
+    "bar_permutation": lambda test, of, hooks: test.evaluate(of.bars, of.ledger, of.rerun, of.seed, hooks, of.mapper),
     "walk_forward": lambda test, of, hooks: test.evaluate(
-        of.bars, of.daily, of.params, of.refit, of.annual, of.seed, hooks
+        of.bars, of.daily, of.params, of.refit, of.annual, of.seed, hooks, of.mapper
     ),
-    "overfitting": lambda test, of, hooks: test.evaluate(of.daily_of, of.seed, hooks),
-    "superiority": lambda test, of, hooks: test.evaluate(of.daily_of, of.seed, hooks),
+    "overfitting": lambda test, of, hooks: test.evaluate(of.daily_of, of.seed, hooks, of.mapper),
+    "superiority": lambda test, of, hooks: test.evaluate(of.daily_of, of.seed, hooks, of.mapper),
     "lookahead": lambda test, of, hooks: test.evaluate(
-        of.bars, of.rules.feature_lag, of.signals_of, of.rerun, of.seed, hooks
+        of.bars, of.rules.feature_lag, of.signals_of, of.rerun, of.seed, hooks, of.mapper
     ),
-    "startup": lambda test, of, hooks: test.evaluate(of.bars, of.warmup, of.signals_of, of.rerun, of.seed, hooks),
-    "plateau": lambda test, of, hooks: test.evaluate(of.daily, of.params, of.daily_of, of.annual, of.seed, hooks),
+    "startup": lambda test, of, hooks: test.evaluate(
+        of.bars, of.warmup, of.signals_of, of.rerun, of.seed, hooks, of.mapper
+    ),
+    "plateau": lambda test, of, hooks: test.evaluate(
+        of.daily, of.params, of.daily_of, of.annual, of.seed, hooks, of.mapper
+    ),
     "sharpe": lambda test, of, hooks: test.evaluate(of.daily, of.annual, of.seed, hooks),
 }

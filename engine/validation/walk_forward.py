@@ -16,7 +16,7 @@ from pydantic import Field
 
 from engine.data.bars import Bars
 from engine.errors import ConfigError
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper, spread
 from engine.registry import Frozen, Real, WholeNumber
 from engine.results import Ledger
 from engine.types import Floats, Ints
@@ -25,6 +25,7 @@ from engine.validation.days import Daily, Measure, annual_sharpe, daily_returns,
 from engine.validation.grids import Grid, Params, points, size_of
 from engine.validation.inputs import Tick
 from engine.validation.progress import ticker
+from engine.validation.sharpe import moments
 from engine.validation.splits import Window, walk_forward
 
 NAME = "walk_forward"
@@ -66,7 +67,15 @@ class WalkForwardTest(Frozen):
     metric: Annotated[Measure, Field(description="what the best has the most of")] = "sharpe"
 
     def evaluate(
-        self, bars: Bars, daily: Daily, params: Params, refit: Refit, annual: float, seed: int, hooks: Hooks
+        self,
+        bars: Bars,
+        daily: Daily,
+        params: Params,
+        refit: Refit,
+        annual: float,
+        seed: int,
+        hooks: Hooks,
+        mapper: Mapper = map,
     ) -> Report:
         """Lay the windows and judge them; ``daily`` (D,) and ``params`` are those of the run itself.
 
@@ -88,7 +97,7 @@ class WalkForwardTest(Frozen):
                 tick(done, len(windows))
             else:
                 on = _Fits(bars, ends, window, refit)
-                pieces.append(self._chosen(on, annual, _within(tick, done - 1, len(windows))))
+                pieces.append(self._chosen(on, annual, _within(tick, done - 1, len(windows)), mapper))
         ruined = next((piece.reason for piece in pieces if piece.reason not in (None, NOTHING_BEST)), None)
         if ruined is not None:
             return self._report(seed, reason=ruined, details={"windows": [_row(p, bars, ends) for p in pieces]})
@@ -103,15 +112,14 @@ class WalkForwardTest(Frozen):
             return None
         return walk_forward(days, train, test, gap=self.gap, anchored=self.scheme == "anchored").windows
 
-    def _chosen(self, on: "_Fits", annual: float, tick: Tick) -> Piece:
+    def _chosen(self, on: "_Fits", annual: float, tick: Tick, mapper: Mapper) -> Piece:
         """The best point in training and what it earns in the test; the first of equals."""
         every = points(self.grid or {})
         best: tuple[float, Params, Floats] | None = None
-        for done, point in enumerate(every, 1):
-            found = on.train(point)
+        for done, found in enumerate(spread(mapper, on.train, every), 1):
             value = None if found is None else measured(self.metric, found, annual)
             if found is not None and value is not None and (best is None or value > best[0]):
-                best = value, point, found
+                best = value, every[done - 1], found
             tick(done, len(every))
         if best is None:
             days = on.window.test_end - on.window.test_start
@@ -144,6 +152,7 @@ class WalkForwardTest(Frozen):
                 "out_of_sample": outside,
                 "efficiency": None if reason or inside is None or outside is None else outside / inside,
                 "efficiency_reason": reason,
+                **({"in_sample_reason": "undefined in every training window"} if inside is None else {}),
                 "profitable": float(np.mean([float(np.prod(1.0 + p.tested)) > 1.0 for p in pieces])),
                 "trials": 1 if self.grid is None else size_of(self.grid),
                 "windows": rows,
@@ -151,10 +160,12 @@ class WalkForwardTest(Frozen):
         )
 
     def _values(self, piece: Piece, annual: float) -> dict[str, Any]:
-        return {
-            "in_sample": measured(self.metric, piece.trained, annual),
-            "out_of_sample": measured(self.metric, piece.tested, annual),
-        }
+        found: dict[str, Any] = {}
+        for side, returns in (("in_sample", piece.trained), ("out_of_sample", piece.tested)):
+            found[side] = measured(self.metric, returns, annual)
+            if found[side] is None:
+                found[f"{side}_reason"] = moments(returns).reason
+        return found
 
     def _report(self, seed: int, **values: Any) -> Report:
         return Report(name=NAME, parameters=self.model_dump(), seed=seed, note=_NOTE, **values)

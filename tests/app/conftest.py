@@ -33,6 +33,8 @@ SERVERS: Mapping[str, Mapping[str, object]] = {
     },
     "keeper": {"executor": "thread", "workers": 2, "retain": RETAIN},
     "restarted": {"executor": "thread", "workers": 1},
+    "shared_threads": {"executor": "thread", "workers": 1, "run_workers": 256},
+    "shared_processes": {"executor": "process", "workers": 1, "run_workers": 2},
 }
 """The settings of each server, by the fixture that gives it."""
 
@@ -89,6 +91,18 @@ def keeper(fleet: Fleet) -> LiveServer:
 def restarted(fleet: Fleet) -> LiveServer:
     """A server for the one test that stops it."""
     return fleet("restarted")
+
+
+@pytest.fixture(scope="session")
+def shared_threads(fleet: Fleet) -> LiveServer:
+    """A server whose runs may use all cores, and asked for more."""
+    return fleet("shared_threads")
+
+
+@pytest.fixture(scope="session")
+def shared_processes(fleet: Fleet) -> LiveServer:
+    """A server whose runs use two threads each, in processes."""
+    return fleet("shared_processes")
 
 
 @pytest.fixture

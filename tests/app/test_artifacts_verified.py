@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 import rfc8785
 
 from tests.app.calls import config, fresh, problem
+from tests.app.conftest import Fleet
 from tests.live import LiveServer, cli, market_frame, parquet_bytes
 
 JSON_FILES = ["config.json", "data_report.json", "metrics.json", "summary.json", "validation.json"]
@@ -33,6 +35,19 @@ TIMES = {
     "orders": ["decided_at", "filled_at"],
 }
 FILES = sorted([*JSON_FILES, *(f"{name}.parquet" for name in COLUMNS)])
+GRID = {"fast": [3, 5], "slow": [20, 30]}
+SHARED = {
+    "cost_sensitivity": {},
+    "bar_permutation": {"n": 20},
+    "block_bootstrap": {"n": 200},
+    "monte_carlo": {"n": 200},
+    "walk_forward": {"windows": 2, "grid": GRID},
+    "overfitting": {"grid": GRID, "blocks": 4, "n": 20},
+    "superiority": {"grid": GRID, "n": 100},
+    "lookahead": {"cuts": 10},
+    "startup": {"starts": 4},
+    "plateau": {"points": 4},
+}
 OUTSIDE = ["manifest.json", "SHA256SUMS", "benchmark.json"]
 
 
@@ -80,6 +95,19 @@ class TestSameBytes:
         for name in (*FILES, "manifest.json", "SHA256SUMS"):
             assert (tmp_path / "out" / name).read_bytes() == artifact(server, run_id, name), name
         assert server.run(finished)["manifest_hash"] not in hashes
+
+    def test_with_any_number_of_threads_for_a_run(self, fleet: Fleet) -> None:
+        """One and several, in threads of the server and in processes: replicates, and independent accounts."""
+        frames = [market_frame(symbol=name, bars=400, seed=seed) for seed, name in enumerate("ABC")]
+        apart = {"dataset": "apart", "symbols": list("ABC"), "portfolio": {"mode": "independent"}}
+        asked = (config(validation=SHARED), config(validation={"bar_permutation": {"n": 5}}) | apart)
+        found = []
+        for name in ("server", "processes", "shared_threads", "shared_processes"):
+            live = fleet(name)
+            live.put_frame("apart", pl.concat(frames))
+            found.append([live.completed(posted)["manifest_hash"] for posted in asked])
+        assert found[0][0] != found[0][1]
+        assert found == [found[0]] * 4
 
 
 class TestVerify:

@@ -4,6 +4,7 @@ A start of the program costs seconds, so most commands are called in this proces
 """
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -115,6 +116,21 @@ class TestRun:
         assert call(monkeypatch, "run", "c.json", "--data", market) == 0
         (manifest,) = tmp_path.glob("*/manifest.json")
         assert manifest.parent.name == json.loads(manifest.read_bytes())["run_id"]
+
+    def test_more_workers_than_cores_are_not_used_which_is_said_once(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, market: Path
+    ) -> None:
+        (tmp_path / "c.json").write_text(json.dumps(config(validation={"bar_permutation": {"n": 8}})))
+        manifests, cores = [], os.cpu_count() or 1
+        for workers in (1, cores, cores + 5):
+            out = tmp_path / f"{workers}"
+            asked = ("run", tmp_path / "c.json", "--data", market, "--out", out, "--max-workers", workers)
+            assert call(monkeypatch, *asked) == 0
+            said = capsys.readouterr().err
+            warning = f"warning: {workers} workers are more than the {cores} cores; {cores} are used\n"
+            assert said == (warning if workers > cores else "")
+            manifests.append((out / "manifest.json").read_bytes())
+        assert manifests == manifests[:1] * 3
 
     def test_nothing_is_overwritten(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, market: Path

@@ -30,7 +30,7 @@ class TestCancel:
         assert (final["status"], final["started_at"], final["error"]) == ("cancelled", None, None)
         assert [event.event for event in busy.events(run["id"])] == ["queued", "cancelled"]
 
-    @pytest.mark.parametrize("executor", ["server", "processes"])
+    @pytest.mark.parametrize("executor", ["server", "processes", "shared_threads", "shared_processes"])
     def test_a_running_run_stops_within_a_second(self, executor: str, request: pytest.FixtureRequest) -> None:
         live: LiveServer = request.getfixturevalue(executor)
         run = live.post(lengthy()).json()

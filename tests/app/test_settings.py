@@ -1,13 +1,15 @@
 """Settings from outside: listed, taken from the environment, and refused with a sentence."""
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from app import cli
-from app.settings import Settings
-from tests.app.calls import call
+from app.settings import Settings, at_most_cores
+from tests.app.calls import call, fresh
+from tests.app.conftest import Fleet
 from tests.live import LiveServer
 from tests.live import cli as program
 
@@ -36,6 +38,22 @@ def test_another_host_needs_permission(host: str) -> None:
     with pytest.raises(ValueError, match="TPLUSONE_TOKENS=off"):
         Settings(host=host)
     assert Settings(host=host, tokens="off").host == host
+
+
+def test_more_workers_of_a_run_than_cores_are_not_used_which_is_logged_once(fleet: Fleet) -> None:
+    shared_threads = fleet("shared_threads")
+    cores = os.cpu_count() or 1
+    shared_threads.completed(fresh())
+    said = f"256 workers are more than the {cores} cores; {cores} are used"
+    assert shared_threads.log.read_text().count(said) == 1
+
+
+@pytest.mark.parametrize(("workers", "given"), [(1, 1), (4, 4), (5, 4), (256, 4)])
+def test_a_run_has_at_most_one_thread_for_each_core(monkeypatch: pytest.MonkeyPatch, workers: int, given: int) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    said: list[str] = []
+    assert at_most_cores(workers, said.append) == given
+    assert len(said) == (workers > 4)
 
 
 def test_servers_that_are_refused(server: LiveServer) -> None:

@@ -1,5 +1,9 @@
-"""Every metric of a run over a million daily returns, and a rolling ratio over them; one core, warm."""
+"""Every metric of a run over a million daily returns, and a rolling ratio over them; one core, warm.
 
+Beside quantstats, and its limit, where there is one; quantstats is measured once, where it is installed.
+"""
+
+import importlib
 import time
 from collections.abc import Callable
 
@@ -10,18 +14,36 @@ from engine.metrics.annualise import curve
 from engine.metrics.core import core_metrics
 from engine.metrics.moments import moments
 from engine.types import NANOSECONDS_PER_DAY
-from tests.benchmarks.tables import quantile, show
+from tests.benchmarks.tables import Cell, quantile, show
 from tests.engine.metrics.test_trades import make_ledger, make_trades
 
 RETURNS, TRADES, RUNS = 1_000_000, 10_000, 15
 WINDOW, ANNUAL = 252, 365.25
+EVERYTHING, LIMIT = "all of core_metrics", 100.0
 
 Work = Callable[[], object]
 
 
 def main() -> None:
-    rows = [(name, 1000.0 * _median(work)) for name, work in _works().items()]
-    show(f"metrics over {RETURNS:,} returns and {TRADES:,} trades, warm, median", ("", "ms"), rows)
+    rows: list[tuple[Cell, ...]] = []
+    for name, work in _works().items():
+        everything = name == EVERYTHING
+        rows.append((name, 1000.0 * _median(work), _theirs() if everything else "", LIMIT if everything else ""))
+    title = f"metrics over {RETURNS:,} returns and {TRADES:,} trades, warm, median ms"
+    show(title, ("", "engine", "quantstats", "limit"), rows)
+
+
+def _theirs() -> Cell:
+    """Milliseconds of quantstats' full table over as many returns; empty where it is not installed."""
+    try:
+        reports, pandas = importlib.import_module("quantstats.reports"), importlib.import_module("pandas")
+    except ImportError:
+        return ""
+    returns = np.random.default_rng(1).normal(1e-5, 1e-3, RETURNS)
+    table = pandas.Series(returns, index=pandas.date_range("1900-01-01", periods=RETURNS, freq="h"))
+    began = time.perf_counter()
+    reports.metrics(table, mode="full", display=False)
+    return 1000.0 * (time.perf_counter() - began)
 
 
 def _works() -> dict[str, Work]:
@@ -35,7 +57,7 @@ def _works() -> dict[str, Work]:
     days = curve(np.arange(RETURNS), times[1:], ledger.equity, ledger.initial_capital, ANNUAL)
     of = moments(returns)
     return {
-        "all of core_metrics": lambda: core_metrics(days, ledger, trades, 0, times[1:], ANNUAL),
+        EVERYTHING: lambda: core_metrics(days, ledger, trades, 0, times[1:], ANNUAL),
         "moments": lambda: moments(returns),
         "tails": lambda: distribution.tails(returns, of),
         "autocovariances": lambda: inference.autocovariances(returns - of.mean, inference.lag_rule(RETURNS)),

@@ -6,6 +6,7 @@ arch is in the ``parity`` group; its bootstrap takes a Python function of each r
 import importlib
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.benchmarks.tables import Cell, quantile, show
 
 ROWS, BLOCK = 2520, 10.0
 SLOW = 1.0
+THREADS = 2
 
 
 def main() -> None:
@@ -47,10 +49,16 @@ def main() -> None:
         ("PBO, S 16, N 1,000", lambda: overfitting(many, 1, replicates=0), None, 1000.0),
         ("PBO with band, S 16, N 100", lambda: overfitting(hundred, 1), None, 0.0),
     ]
+    pool = ThreadPoolExecutor(THREADS)
+    jobs += [
+        (f"SPA in {THREADS} threads", lambda: superiority(hundred, 1, blocks=blocks, mapper=pool.map), None, 0.0),
+        (f"PBO with band in {THREADS} threads", lambda: overfitting(hundred, 1, mapper=pool.map), None, 0.0),
+    ]
     rows: list[tuple[Cell, ...]] = []
     for name, own, other, limit in jobs:
         theirs = "" if other is None or peer is None else 1000.0 * _seconds(other)
         rows.append((name, 1000.0 * _seconds(own), theirs, limit or ""))
+    pool.shutdown()
     show("validation statistics, warm, median ms", ("job", "engine", "arch", "limit"), rows)
 
 
