@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper
 from engine.registry import Frozen, WholeNumber
 from engine.types import Floats, Ints
 from engine.validation.base import Report
@@ -60,7 +60,7 @@ class CrossValidation(Frozen):
             )
         return self
 
-    def evaluate(self, daily_of: DailyOf, annual: float, seed: int, hooks: Hooks) -> Report:
+    def evaluate(self, daily_of: DailyOf, annual: float, seed: int, hooks: Hooks, mapper: Mapper = map) -> Report:
         """Run every point of the grid, then choose and test on every split of their daily returns.
 
         ``details``: ``splits``, ``purged`` (mean of training days left out), ``in_sample``, ``paths`` (their number,
@@ -69,7 +69,7 @@ class CrossValidation(Frozen):
         ``ruined``. Null with a reason where no point can be run, for fewer than two days a group, and where purge and
         embargo leave a split fewer than two days to train on.
         """
-        runs = grid_returns(self.grid, daily_of, ticker(hooks, NAME, 0, 2))
+        runs = grid_returns(self.grid, daily_of, ticker(hooks, NAME, 0, 2), mapper)
         if not runs.points:
             return self._report(seed, reason="no point of the grid could be run", details=runs.counts())
         days = len(runs.returns)

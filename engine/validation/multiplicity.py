@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.hooks import Hooks
+from engine.hooks import Hooks, Mapper
 from engine.registry import Frozen
 from engine.types import Floats
 from engine.validation.base import Report
@@ -31,7 +31,7 @@ class Multiplicity(Frozen):
 
     grid: SearchGrid
 
-    def evaluate(self, daily_of: DailyOf, annual: float, seed: int, hooks: Hooks) -> Report:
+    def evaluate(self, daily_of: DailyOf, annual: float, seed: int, hooks: Hooks, mapper: Mapper = map) -> Report:
         """Run every point of the grid, and judge the best as the best of so many.
 
         ``details``: ``best`` parameters, its ``haircuts`` (p-value, annual ratio left, fraction lost, by adjustment; a
@@ -40,7 +40,7 @@ class Multiplicity(Frozen):
         adjustment), ``points`` (the best 100 with ratio and p-values), ``strategies``, ``refused``, ``ruined``. Null
         with a reason where no point has a ratio.
         """
-        runs = grid_returns(self.grid, daily_of, ticker(hooks, NAME))
+        runs = grid_returns(self.grid, daily_of, ticker(hooks, NAME), mapper)
         of = [moments(column) for column in runs.returns.T]
         judged = [i for i, m in enumerate(of) if m.sharpe is not None]
         details: dict[str, Any] = runs.counts() | {"undefined": len(of) - len(judged)}

@@ -20,10 +20,12 @@ from engine.validation.bar_permutation import BarPermutation
 from engine.validation.base import Report
 from engine.validation.block_bootstrap import BlockBootstrap
 from engine.validation.costs import HALVINGS, Ambiguity, BreakEven, CostSensitivity
+from engine.validation.cross_validation import CrossValidation
 from engine.validation.days import Daily, daily_returns, day_ends
 from engine.validation.grids import size_of
 from engine.validation.lookahead import Lookahead
 from engine.validation.monte_carlo import MonteCarlo
+from engine.validation.multiplicity import Multiplicity
 from engine.validation.permutation import Permutation
 from engine.validation.plateau import Plateau
 from engine.validation.selection import OverfittingTest, SuperiorityTest
@@ -68,6 +70,10 @@ class Validation(Frozen):
     superiority: Annotated[
         SuperiorityTest | None, Field(description="does the best of a grid beat nothing at all?")
     ] = None
+    cross_validation: Annotated[
+        CrossValidation | None, Field(description="the best of a grid on days it was not chosen on")
+    ] = None
+    multiplicity: Annotated[Multiplicity | None, Field(description="every point of a grid as one of many tests")] = None
     lookahead: Annotated[
         Lookahead | None,
         BeforeValidator(_switch, json_schema_input_type=Lookahead | bool | None),
@@ -89,6 +95,8 @@ TESTS: Mapping[str, type[Frozen]] = {
     "walk_forward": WalkForwardTest,
     "overfitting": OverfittingTest,
     "superiority": SuperiorityTest,
+    "cross_validation": CrossValidation,
+    "multiplicity": Multiplicity,
     "lookahead": Lookahead,
     "startup": Startup,
     "plateau": Plateau,
@@ -97,10 +105,14 @@ TESTS: Mapping[str, type[Frozen]] = {
 """Every test by its field, in order."""
 
 
+SEARCHES = ("overfitting", "superiority", "cross_validation", "multiplicity")
+"""Those that run every point of a grid on all bars: equal grids are run once."""
+
+
 def check_grids(tests: Validation, params: Frozen) -> None:
     """Refuse grids over what is no parameter of the strategy, whose own are ``params``. Raises pydantic's error."""
     known = sorted(type(params).model_fields)
-    for name in ("walk_forward", "overfitting", "superiority"):
+    for name in ("walk_forward", *SEARCHES):
         test = getattr(tests, name)
         for parameter in sorted((test.grid or {}) if test is not None else {}):
             if parameter not in known:
@@ -182,7 +194,7 @@ def whole_runs(tests: Validation) -> int:
         count += tests.bar_permutation.n
     if tests.walk_forward is not None and tests.walk_forward.grid is not None:
         count += tests.walk_forward.windows * size_of(tests.walk_forward.grid)
-    grids = [test.grid for test in (tests.overfitting, tests.superiority) if test is not None]
+    grids = [test.grid for test in (getattr(tests, name) for name in SEARCHES) if test is not None]
     count += sum(size_of(grid) for k, grid in enumerate(grids) if grid not in grids[:k])
     if tests.lookahead is not None:
         count += 4 * tests.lookahead.cuts
@@ -229,6 +241,8 @@ _JUDGES: Mapping[str, Callable[[Any, Subject, Hooks], Report]] = {
     ),
     "overfitting": lambda test, of, hooks: test.evaluate(of.daily_of, of.seed, hooks, of.mapper),
     "superiority": lambda test, of, hooks: test.evaluate(of.daily_of, of.seed, hooks, of.mapper),
+    "cross_validation": lambda test, of, hooks: test.evaluate(of.daily_of, of.annual, of.seed, hooks, of.mapper),
+    "multiplicity": lambda test, of, hooks: test.evaluate(of.daily_of, of.annual, of.seed, hooks, of.mapper),
     "lookahead": lambda test, of, hooks: test.evaluate(
         of.bars, of.rules.feature_lag, of.signals_of, of.rerun, of.seed, hooks, of.mapper
     ),

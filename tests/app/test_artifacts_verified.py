@@ -44,6 +44,8 @@ SHARED = {
     "walk_forward": {"windows": 2, "grid": GRID},
     "overfitting": {"grid": GRID, "blocks": 4, "n": 20},
     "superiority": {"grid": GRID, "n": 100},
+    "cross_validation": {"grid": GRID, "groups": 5},
+    "multiplicity": {"grid": GRID},
     "lookahead": {"cuts": 10},
     "startup": {"starts": 4},
     "plateau": {"points": 4},

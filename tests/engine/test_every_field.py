@@ -54,6 +54,7 @@ def validated(**blocks: Any) -> dict[str, Any]:
 
 
 GRID = {"fast": [2, 3], "slow": [7, 8, 9]}
+FOLDS = {"grid": GRID, "groups": 4, "tests": 2}
 SCORES = strategy("signal", column="score", long_above=0.5, short_below=-0.5)
 REVERSED = strategy("signal", column="score", long_below=-0.5, short_above=0.5)
 VOLATILITY = risk("volatility_target", target_vol=0.5, lookback=5)
@@ -180,6 +181,11 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "/validation/overfitting/blocks": (validated(overfitting={"grid": GRID, "blocks": 2}), 4),
     "/validation/overfitting/n": (validated(overfitting={"grid": GRID, "blocks": 2}), 30),
     "/validation/superiority/n": (validated(superiority={"grid": GRID}), 30),
+    "/validation/cross_validation/groups": (validated(cross_validation=FOLDS), 5),
+    "/validation/cross_validation/tests": (validated(cross_validation=FOLDS), 1),
+    "/validation/cross_validation/purge": (validated(cross_validation=FOLDS), 1),
+    "/validation/cross_validation/embargo": (validated(cross_validation=FOLDS), 1),
+    "/validation/cross_validation/metric": (validated(cross_validation=FOLDS), "total_return"),
     "/validation/lookahead": ({}, True),
     "/validation/lookahead/cuts": (validated(lookahead={"cuts": 2}), 3),
     "/validation/startup/starts": (validated(startup={}), 3),

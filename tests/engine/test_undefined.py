@@ -13,13 +13,13 @@ from engine.canonical import canonical_bytes, plain
 from engine.data.bars import Series
 from engine.metrics.core import DEFINITIONS
 from engine.outcome import Result
-from engine.validation.suite import TESTS
+from engine.validation.suite import SEARCHES, TESTS
 from tests.engine.test_pipeline import FREE, HOLD, config, dataset, lively, series
 from tests.engine.validation.test_suite import GRID, NEVER, SMALL
 
 BARS = 800
 FAR = {"stop_loss": 0.9, "take_profit": 0.9}
-GRIDS = ("walk_forward", "overfitting", "superiority")
+GRIDS = ("walk_forward", *SEARCHES)
 IDLE = {"slow": [99_998, 99_999]}
 ONCE = {"allow_short": False}
 

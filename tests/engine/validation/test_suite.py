@@ -24,6 +24,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "walk_forward": {"windows": 3, "grid": GRID},
     "overfitting": {"grid": GRID, "blocks": 4, "n": 20},
     "superiority": {"grid": GRID, "n": 50},
+    "cross_validation": {"grid": GRID, "groups": 4},
+    "multiplicity": {"grid": GRID},
     "lookahead": {"cuts": 5},
     "startup": {"starts": 3},
     "plateau": {"points": 4},
