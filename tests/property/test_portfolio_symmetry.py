@@ -94,7 +94,7 @@ def frozen(seed: int) -> Case:
         symbols=names,
         conventions=HOURLY,
         time=time,
-        close_time=time + HOUR,
+        ends=time + HOUR,
         volume=np.ones_like(close),
         tradable=np.ones(close.shape, dtype=np.bool_),
         extra={},

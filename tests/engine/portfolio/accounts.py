@@ -25,7 +25,7 @@ def opening_at_the_close_before(closes: Any) -> Bars:
         symbols=made.symbols,
         conventions=made.conventions,
         time=made.time,
-        close_time=made.close_time,
+        ends=made.close_time,
         open=opened,
         high=high,
         low=low,
