@@ -37,6 +37,9 @@ from engine.pieces import account_of, look, sentence, spread_signals, wanted, wo
 from engine.results import Ledger, Metric, Signals, Targets, Trades
 from engine.subject import Ran, validate
 
+Made = Mapping[str, Resampled]
+"""The bars of each symbol."""
+
 
 def run(
     config: RunConfig | Mapping[str, Any],
@@ -61,12 +64,7 @@ def run(
 
 
 def run_account(
-    config: RunConfig,
-    data: Dataset,
-    made: Mapping[str, Resampled],
-    hooks: Hooks,
-    cache: FeatureCache | None,
-    mapper: Mapper = map,
+    config: RunConfig, data: Dataset, made: Made, hooks: Hooks, cache: FeatureCache | None, mapper: Mapper = map
 ) -> Result:
     """Run the symbols of ``made`` on one account."""
     rules = config.execution
@@ -232,7 +230,7 @@ def _tell(result: Result, hooks: Hooks) -> None:
         hooks.event("symbol", event)
 
 
-def panel_of(config: RunConfig, made: Mapping[str, Resampled]) -> tuple[Panel, dict[str, str], dict[str, Any]]:
+def panel_of(config: RunConfig, made: Made) -> tuple[Panel, dict[str, str], dict[str, Any]]:
     """The bars of the run on one clock, the digest of each symbol's, and what is odd about them."""
     conventions = next(iter(made.values())).conventions
     odd = {s: tally(mine.series) for s, mine in made.items()}

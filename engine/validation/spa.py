@@ -38,6 +38,7 @@ BATCH, TILE = 32, 64
 
 FEWEST_ROWS = 12
 FEWEST_BLOCKS = 100
+NOTHING_VARIES = "no strategy varies against the benchmark"
 LIBERAL = "fewer than 100 blocks in the sample: the tests reject too often"
 
 
@@ -98,13 +99,11 @@ def superiority(
     varies = omega > 1e-6 * values.std(axis=0)
     excluded = tuple(int(i) for i in np.flatnonzero(~varies))
     if not varies.any():
-        reason = "no strategy varies against the benchmark"
-        return Superiority(count, rows, replicates, cut, excluded=excluded, reason=reason)
+        return Superiority(count, rows, replicates, cut, excluded=excluded, reason=NOTHING_VARIES)
     kept = np.flatnonzero(varies)
     studentised = math.sqrt(rows) * values[:, kept].mean(axis=0) / omega[kept]
     order = kept[np.argsort(-studentised, kind="stable")]
-    key = stream(seed, STREAM)
-    maxima, exceeded = _resampled(values[:, order], omega[order], cut, key, replicates, tick, mapper)
+    maxima, exceeded = _resampled(values[:, order], omega[order], cut, seed, replicates, tick, mapper)
     statistics: list[float | None] = [None] * count
     stepdown: list[PValue | None] = [None] * count
     for i, most in zip(order, np.maximum.accumulate(exceeded), strict=True):
@@ -151,11 +150,11 @@ def recentred(means: Floats, omega: Floats, rows: int) -> Floats:
 
 
 def _resampled(
-    values: Floats, omega: Floats, blocks: Blocks, key: np.uint64, replicates: int, tick: Tick, mapper: Mapper
+    values: Floats, omega: Floats, blocks: Blocks, seed: int, replicates: int, tick: Tick, mapper: Mapper
 ) -> tuple[Floats, Ints]:
     """Maxima (replicates, 4) and how often (k,) each statistic was reached, by pieces."""
     rows, count = values.shape
-    means = values.mean(axis=0)
+    means, key = values.mean(axis=0), stream(seed, STREAM)
     unit = np.ascontiguousarray((values - means) / omega)
     shifts, survival = recentred(means, omega, rows), blocks.survival(rows)
     reached = math.sqrt(rows) * means / omega
