@@ -96,7 +96,7 @@ def run_config(settings: Settings, values: Any, file: Path | None, options: Load
     else:
         with _datasets(settings) as (datasets, directory):
             version = datasets.resolve(config).version
-            data = open_mapped(directory.path(version.dataset, version.digest), config.symbols)
+            data = open_mapped(directory.path(version.dataset, version.digest), config.window.needed)
     watch = Watch(lambda _message: None)
     reset_peak()
     with profiled(wishes.profile) as profile, threads(wishes.workers) as mapper:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.outcome import Result
     from engine.pipeline import run
     from engine.portfolio.allocation import allocate
+    from engine.sweeps import Sweep, sweep
 
 _HOMES = {
     "CancelledError": "engine.errors",
@@ -28,9 +29,11 @@ _HOMES = {
     "FeatureCache": "engine.features",
     "Result": "engine.outcome",
     "RunConfig": "engine.config",
+    "Sweep": "engine.sweeps",
     "allocate": "engine.portfolio.allocation",
     "load": "engine.data.sources",
     "run": "engine.pipeline",
+    "sweep": "engine.sweeps",
 }
 
 __all__ = [
@@ -42,9 +45,11 @@ __all__ = [
     "FeatureCache",
     "Result",
     "RunConfig",
+    "Sweep",
     "allocate",
     "load",
     "run",
+    "sweep",
 ]
 
 

@@ -12,11 +12,16 @@ from engine import attribution, tables
 from engine.config import SCHEMA, SEMANTICS, RunConfig, run_id
 from engine.data import sessions
 from engine.data.bars import Bars, Dataset
+from engine.data.benchmark import POINTER, Benchmark
 from engine.data.checks import stamp
 from engine.data.resample import describe
 from engine.execution import Execution
+from engine.metrics import periods
+from engine.metrics.annualise import daily_curve
+from engine.metrics.periods import PeriodReturn
 from engine.portfolio import Shares, Together
-from engine.results import Ledger, Metric, Outcome, Reason, Signals, Targets, Trades
+from engine.results import Curve, Ledger, Metric, Outcome, Reason, Signals, Targets, Trades
+from engine.tables import ROLLING_DAYS
 from engine.types import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND, Floats
 from engine.validation.base import Report
 
@@ -57,9 +62,14 @@ class Result:
         """The first 32 hex digits of the hash."""
         return run_id(self.hash)
 
+    @property
+    def rows(self) -> set[tuple[str, str]]:
+        """Symbols and the digests of their rows, the benchmark's too."""
+        return {(self.config.benchmark or s if s == POINTER else s, digest) for s, digest in self.digests.items()}
+
     @cached_property
     def tables(self) -> Mapping[str, pl.DataFrame]:
-        """``equity``, ``trades``, ``fills`` and ``orders`` as polars frames.
+        """``equity``, ``trades``, ``fills``, ``orders`` and ``rolling`` as polars frames.
 
         Of several symbols also ``symbols``, and of a portfolio ``positions`` and ``correlation``.
         """
@@ -68,6 +78,7 @@ class Result:
             "trades": tables.trades_table(self.bars, self.ledger, self.signals, self.trades, self.context),
             "fills": tables.fills_table(self.bars, self.ledger),
             "orders": tables.orders_table(self.bars, self.ledger, together=self.is_portfolio),
+            "rolling": tables.rolling_table(self.daily),
         }
         if self.is_portfolio:
             made["positions"] = attribution.positions_table(self.bars, self.ledger)
@@ -89,11 +100,26 @@ class Result:
 
     def frame(self, name: str) -> "pd.DataFrame":
         """One of the tables as a pandas frame; times are aware, in UTC."""
-        import pandas as pd  # noqa: PLC0415 - a second of start-up that only notebooks need
+        return _pandas(self.tables[name])
 
-        columns = {c.name: pd.Series(c.to_numpy()) for c in self.tables[name]}
-        aware = {n: s.dt.tz_localize("UTC") for n, s in columns.items() if s.dtype.kind == "M"}
-        return pd.DataFrame(columns | aware)
+    @cached_property
+    def daily(self) -> Curve:
+        """Equity at the end of each day of the calendar, after the initial capital."""
+        return daily_curve(self.bars, self.ledger)
+
+    @property
+    def monthly_returns(self) -> tuple[PeriodReturn, ...]:
+        """The return of each month of UTC; their product is that of the run."""
+        return periods.monthly_returns(self.daily)
+
+    @property
+    def yearly_returns(self) -> tuple[PeriodReturn, ...]:
+        """The return of each year of UTC."""
+        return periods.yearly_returns(self.daily)
+
+    def rolling_sharpe(self, window: int = ROLLING_DAYS) -> "pd.DataFrame":
+        """Sharpe ratio of each ``window`` of days, at least 2, as :func:`engine.tables.rolling_table` has it."""
+        return _pandas(tables.rolling_table(self.daily, window))
 
     @property
     def funnel(self) -> dict[str, Any]:
@@ -127,6 +153,8 @@ class Result:
                 "rows": len(self.bars),
             },
             "metrics": tables.main_metrics(dict(self.metrics)),
+            "monthly_returns": [period.as_dict() for period in self.monthly_returns],
+            "yearly_returns": [period.as_dict() for period in self.yearly_returns],
             "assumptions": list(self.assumptions),
             "warnings": [dict(w) for w in self.warnings],
             "funnel": self.funnel,
@@ -157,6 +185,14 @@ class Result:
             "risk": attribution.risk(self.bars, self.ledger, self.together),
             "events": attribution.events(self.bars, self.ledger),
         }
+
+
+def _pandas(table: pl.DataFrame) -> "pd.DataFrame":
+    import pandas as pd  # noqa: PLC0415 - a second of start-up that only notebooks need
+
+    columns = {c.name: pd.Series(c.to_numpy()) for c in table}
+    aware = {n: s.dt.tz_localize("UTC") for n, s in columns.items() if s.dtype.kind == "M"}
+    return pd.DataFrame(columns | aware)
 
 
 def warn(
@@ -194,6 +230,18 @@ def warn(
     return tuple(found)
 
 
+def warn_idle(benchmark: Benchmark | None, bars: Bars) -> tuple[dict[str, str], ...]:
+    """Days on which the benchmark has no close of its own: it stands still there, and the strategy may not."""
+    if benchmark is None:
+        return ()
+    day_close = bars.closes_at(sessions.day_ends(bars.time, bars.conventions))
+    idle = benchmark.idle_days(int(bars.time[0]), day_close)
+    if not idle:
+        return ()
+    message = f"{benchmark.symbol} has no close on {idle} of {len(day_close)} days: the one before holds there"
+    return ({"code": "BENCHMARK_IDLE", "message": message},)
+
+
 def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
     """What the numbers rest on, in sentences; only what is part of the run's identity."""
     rules = config.execution
@@ -208,6 +256,11 @@ def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
     ]
     if config.timeframe is not None and config.timeframe != held.timeframe:
         lines.append(describe(config.timeframe, held))
+    if config.benchmark is not None:
+        lines.append(
+            f"the benchmark is {config.benchmark}, held from its first open in the period on, without costs; it earns"
+            " what its prices show, with dividends only where they are adjusted for them"
+        )
     return (*lines, *_several(config))
 
 

@@ -1,16 +1,17 @@
 """What each symbol is by itself: its features, its signals and its sizes, on its own bars."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from engine.canonical import canonical_bytes, sha256_hex
 from engine.config import RunConfig
 from engine.data import sessions
 from engine.data.align import Panel
 from engine.data.bars import Bars
 from engine.errors import CancelledError, ConfigError, EngineError, FieldError
-from engine.features import FeatureCache, feature_matrix
+from engine.features import Feature, FeatureCache, FeatureMatrix, feature_matrix
 from engine.hooks import Hooks, Stage
 from engine.portfolio import Shares, Together, shares, targets
 from engine.results import Signals, Targets
@@ -28,13 +29,31 @@ class Piece:
     targets: Targets
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What runs on the same rows need not compute again: features, kept in ``cache`` by the ``digests`` of the rows.
+
+    ``whole`` is a panel of which the one looked at is the beginning, None for itself. ``startup``: whether start-up
+    errors are wanted, which only a run reports.
+    """
+
+    digests: Mapping[str, str] = field(default_factory=dict)
+    cache: FeatureCache | None = None
+    whole: Panel | None = None
+    startup: bool = False
+
+    def key(self, panel: Panel, symbol: str) -> str:
+        """The digest of a symbol's rows on the panel: what alignment left of them hangs on the others'."""
+        if not panel.lost[symbol]:
+            return self.digests.get(symbol, "")
+        return sha256_hex(canonical_bytes([symbol, {s: self.digests.get(s, "") for s in panel.own}]))
+
+
+NOTHING = Shared()
+
+
 def look(
-    config: RunConfig,
-    panel: Panel,
-    digests: Mapping[str, str],
-    hooks: Hooks,
-    cache: FeatureCache | None,
-    first: int = 0,
+    config: RunConfig, panel: Panel, hooks: Hooks, shared: Shared, first: int = 0
 ) -> tuple[dict[str, Piece], dict[str, Mapping[str, str]]]:
     """Features, signals and sizes of every symbol, and the warnings of those whose computation failed.
 
@@ -44,11 +63,9 @@ def look(
     pieces: dict[str, Piece] = {}
     failures: dict[str, Mapping[str, str]] = {}
     for done, (symbol, bars) in enumerate(panel.own.items()):
-        # What alignment left out is not there any more: the cache knows the symbol's own rows only.
-        digest = digests.get(symbol, "")
         try:
             late = int(np.searchsorted(panel.rows[symbol], first))
-            pieces[symbol] = _piece(config, symbol, bars, digest, None if panel.lost[symbol] else cache, late)
+            pieces[symbol] = _piece(config, symbol, panel, shared, late)
         except CancelledError:
             raise
         except Exception as error:
@@ -62,10 +79,15 @@ def look(
     return pieces, failures
 
 
-def _piece(config: RunConfig, symbol: str, bars: Bars, digest: str, cache: FeatureCache | None, first: int) -> Piece:
-    rules = config.execution
-    features = feature_matrix(bars, config.features(symbol), rules.feature_lag, cache, digest)
-    context = feature_matrix(bars, config.context(), rules.feature_lag, cache, digest)
+def _piece(config: RunConfig, symbol: str, panel: Panel, shared: Shared, first: int) -> Piece:
+    rules, bars = config.execution, panel.own[symbol]
+    whole = bars if shared.whole is None else shared.whole.own[symbol]
+
+    def made(features: Mapping[str, Feature]) -> FeatureMatrix:
+        key = shared.key(panel, symbol)
+        return feature_matrix(bars, features, rules.feature_lag, shared.cache, key, whole, startup=shared.startup)
+
+    features, context = made(config.features(symbol)), made(config.context())
     signal = signals(config.strategy_of(symbol), features, max(config.risk.warmup, first))
     startup = {**context.startup, **features.startup}
     del features  # as large as the data, and done with

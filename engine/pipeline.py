@@ -7,33 +7,37 @@
     3 strategy    -> Signals              in [-1, 1], 0 before warm-up is over
     4 sizing      -> Targets              weights, the bars on which an order leaves, and each symbol's share
     5 execution   -> Ledger, Trades       fills at t + fill_lag, costs, the account (execution.fills)
-    6 metrics     -> Metrics              daily by the calendar; null with a reason where undefined
+    6 metrics     -> Metrics              daily by the calendar, beside a benchmark where one is named; null with a
+                                          reason where undefined
     7 validation  -> Reports              how much of it could be luck
 
 Symbols share one account, or each has its own and goes through all of this alone.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from engine import attribution, tables
+from engine.account import Decided, decide, settle
 from engine.config import RunConfig, parse_config
 from engine.data import sessions
 from engine.data.align import Panel, align, beside
 from engine.data.bars import Bars, Dataset
+from engine.data.benchmark import Benchmark
 from engine.data.checks import describe_rows
 from engine.data.resample import Resampled
 from engine.data.tally import tally
 from engine.errors import CancelledError, ConfigError, FieldError
-from engine.execution import round_trips, side_by_side, simulate
-from engine.features import FeatureCache
+from engine.execution import round_trips, side_by_side
+from engine.features import SHARED_BYTES, FeatureCache
 from engine.hooks import Hooks, Mapper, NoHooks, Stage, spread, within
-from engine.metrics.annualise import curve_at
+from engine.metrics.annualise import daily_curve
 from engine.metrics.core import core_metrics
-from engine.outcome import Result, assumptions, partial_curve, warn
-from engine.pieces import account_of, look, sentence, spread_signals, wanted, worst
+from engine.outcome import Result, assumptions, partial_curve, warn, warn_idle
+from engine.pieces import Shared, sentence, worst
 from engine.results import Ledger, Metric, Signals, Targets, Trades
 from engine.subject import Ran, validate
 
@@ -59,7 +63,7 @@ def run(
     config = (config if isinstance(config, RunConfig) else parse_config(config)).resolve(data)
     if config.lenient:
         return run_apart(config, data, hooks, cache, mapper)
-    made = config.window.bars(dict(zip(config.symbols, data.select(config.symbols), strict=True)), data.conventions)
+    made = config.window.bars(data)
     return run_account(config, data, made, hooks, cache, mapper)
 
 
@@ -67,28 +71,22 @@ def run_account(
     config: RunConfig, data: Dataset, made: Made, hooks: Hooks, cache: FeatureCache | None, mapper: Mapper = map
 ) -> Result:
     """Run the symbols of ``made`` on one account."""
-    rules = config.execution
     with within(hooks, Stage.DATA):
-        panel, digests, report = panel_of(config, made)
-        bars = panel.bars
-    with within(hooks, Stage.FEATURES):
-        pieces, failures = look(config, panel, digests, hooks, cache)
-    with within(hooks, Stage.STRATEGY):
-        signal = spread_signals(panel, pieces)
-        context = {n: panel.spread({s: p.context[n] for s, p in pieces.items()}, np.nan) for n in config.context()}
-    with within(hooks, Stage.SIZING):
-        target = wanted(panel, pieces, config)
-        together, divided = account_of(config, panel, target, tuple(failures), hooks)
+        market = market_of(config, data, made)
+        panel, bars, digests = market.panel, market.panel.bars, market.digests
+    decided = decide(config, panel, hooks, Shared(digests, cache, startup=True))
+    pieces, signal, target, together = decided.pieces, decided.signals, decided.targets, decided.together
+    context = {n: panel.spread({s: p.context[n] for s, p in pieces.items()}, np.nan) for n in config.context()}
     with within(hooks, Stage.EXECUTION):
-        ledger = simulate(bars, target, rules, config.initial_capital, together=together)
+        ledger = settle(config, bars, decided)
         trades = round_trips(ledger, bars)
         hooks.event("equity", partial_curve(bars, ledger))
     with within(hooks, Stage.METRICS):
-        metrics = measure(bars, ledger, trades)
+        metrics = measure(bars, ledger, trades, market.benchmark)
         hooks.event("metrics", tables.main_metrics(metrics))
     with within(hooks, Stage.VALIDATION):
-        reports = validate(config, panel, Ran(signal, target, together, ledger, trades), hooks, mapper)
-    warnings = (*failures.values(), *warn(bars, ledger, signal, report, leverage=rules.allow_leverage))
+        kept = Shared(digests, FeatureCache(SHARED_BYTES) if cache is None else cache, whole=panel)
+        reports = validate(config, panel, Ran(signal, target, together, ledger, trades), kept, hooks, mapper)
     result = Result(
         config=config,
         hash=config.identity(digests),
@@ -102,11 +100,11 @@ def run_account(
         trades=trades,
         metrics=metrics,
         validation=reports,
-        data_report={"symbols": report},
+        data_report={"symbols": market.report},
         assumptions=assumptions(config, data),
-        warnings=warnings,
+        warnings=warnings_of(config, market, decided, ledger),
         together=together,
-        weighting=divided,
+        weighting=decided.weighting,
     )
     _tell(result, hooks)
     return result
@@ -115,14 +113,15 @@ def run_account(
 def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCache | None, mapper: Mapper) -> Result:
     """Run every symbol on an account of its own, and add the accounts up. A symbol that fails is left out."""
     lacking = {s: errors[0].message for s, errors in config.unusable(data).items()}
-    made = config.window.bars(dict(zip(config.symbols, data.select(config.symbols), strict=True)), data.conventions)
-    digests = {symbol: mine.digest() for symbol, mine in made.items()}
+    made = config.window.bars(data)
+    compared = config.window.compared(data, made)
+    digests = config.window.digests(made, compared)
     lacking |= {s: "no bar is left in the period" for s in config.symbols if s not in made}
     usable = [symbol for symbol in made if symbol not in lacking]
 
     def one(done: int) -> Result | str:
         symbol = usable[done]
-        quiet = _Quiet(hooks, done / len(usable))
+        quiet = Quiet(hooks, done / len(usable))
         try:
             # Without the mapper: its threads compute accounts, and would wait for themselves.
             return run_account(_alone(config, symbol), data, {symbol: made[symbol]}, quiet, cache)
@@ -137,7 +136,7 @@ def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCach
     lacking |= {symbol: why for symbol, why in found.items() if isinstance(why, str)}
     if not parts:
         raise ConfigError([FieldError("/symbols", "no_symbol_left", f"{s}: {why}") for s, why in lacking.items()])
-    return _added_up(config, data, parts, lacking, digests, hooks)
+    return _added_up(config, data, parts, lacking, digests, benchmark_of(config, compared), hooks)
 
 
 def _added_up(
@@ -146,6 +145,7 @@ def _added_up(
     parts: Mapping[str, Result],
     lacking: Mapping[str, str],
     digests: Mapping[str, str],
+    benchmark: Benchmark | None,
     hooks: Hooks,
 ) -> Result:
     """The sum of isolated accounts, with the runs it is made of."""
@@ -173,7 +173,7 @@ def _added_up(
         targets=Targets(weights, decides, signal.values, notional=parts[symbols[0]].targets.notional),
         ledger=ledger,
         trades=trades,
-        metrics=measure(bars, ledger, trades),
+        metrics=measure(bars, ledger, trades, benchmark),
         validation=(),
         data_report={"symbols": {s: parts[s].data_report["symbols"][s] for s in symbols}},
         assumptions=assumptions(config, data),
@@ -186,7 +186,17 @@ def _added_up(
     return result
 
 
-class _Quiet:
+def warnings_of(config: RunConfig, market: "Market", decided: Decided, ledger: Ledger) -> tuple[Mapping[str, str], ...]:
+    """What a reader must know: symbols that failed, and what is odd about rows, account and benchmark."""
+    bars = market.panel.bars
+    return (
+        *decided.failures.values(),
+        *warn(bars, ledger, decided.signals, market.report, leverage=config.execution.allow_leverage),
+        *warn_idle(market.benchmark, bars),
+    )
+
+
+class Quiet:
     """Hooks of one account among many: it may be stopped, and tells nothing."""
 
     def __init__(self, hooks: Hooks, done: float) -> None:
@@ -230,8 +240,18 @@ def _tell(result: Result, hooks: Hooks) -> None:
         hooks.event("symbol", event)
 
 
-def panel_of(config: RunConfig, made: Made) -> tuple[Panel, dict[str, str], dict[str, Any]]:
-    """The bars of the run on one clock, the digest of each symbol's, and what is odd about them."""
+@dataclass(frozen=True)
+class Market:
+    """The rows of a run: on one clock, their digests, what is odd about each symbol's, and what they compare with."""
+
+    panel: Panel
+    digests: Mapping[str, str]
+    report: Mapping[str, Any]
+    benchmark: Benchmark | None
+
+
+def market_of(config: RunConfig, data: Dataset, made: Made) -> Market:
+    """Align what ``made`` holds, and look at it. Raises ``ConfigError`` where nothing is left."""
     conventions = next(iter(made.values())).conventions
     odd = {s: tally(mine.series) for s, mine in made.items()}
     priced = {s for s, found in odd.items() if found.unpriced == 0}
@@ -245,14 +265,21 @@ def panel_of(config: RunConfig, made: Made) -> tuple[Panel, dict[str, str], dict
             report[symbol]["resampled"] = dict(mine.info)
         if len(made) > 1:
             report[symbol]["lost_to_alignment"] = panel.lost[symbol]
-    return panel, {s: mine.digest() for s, mine in sorted(made.items())}, report
+    compared = config.window.compared(data, made)
+    return Market(panel, config.window.digests(made, compared), report, benchmark_of(config, compared))
 
 
-def measure(bars: Bars, ledger: Ledger, trades: Trades) -> dict[str, Metric]:
+def benchmark_of(config: RunConfig, compared: Resampled | None) -> Benchmark | None:
+    """What the run is compared with, if a symbol is named."""
+    if config.benchmark is None or compared is None:
+        return None
+    return Benchmark(config.benchmark, Bars.of(config.benchmark, compared.series, compared.conventions))
+
+
+def measure(bars: Bars, ledger: Ledger, trades: Trades, benchmark: Benchmark | None) -> dict[str, Metric]:
     """The core metrics: ratios from daily closes by the calendar, drawdown from every bar."""
-    last = sessions.day_ends(bars.time, bars.conventions)
-    annual = sessions.periods_per_year(bars.conventions)
-    daily = curve_at(bars.closes_at(last), ledger.equity[last], ledger.initial_capital, annual)
+    daily = daily_curve(bars, ledger)
+    prices = None if benchmark is None else benchmark.prices(int(bars.time[0]), daily.day_close)
     ahead = int(bars.closes_at(0)) - int(bars.clock[0])  # only spans of time count
     bars_per_year = sessions.bars_per_year(bars.conventions)
-    return core_metrics(daily, ledger, trades, int(bars.time[0]) - ahead, bars.clock, bars_per_year)
+    return core_metrics(daily, ledger, trades, int(bars.time[0]) - ahead, bars.clock, bars_per_year, prices)

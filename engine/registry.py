@@ -62,11 +62,6 @@ class Frozen(BaseModel):
 class Plugin(Frozen):
     """A named piece of a run. Subclasses declare ``name: Literal[...]`` and, if they have any, ``params``."""
 
-    def parameters(self) -> Frozen:
-        """Its parameters; there may be none."""
-        mine = getattr(self, "params", None)
-        return mine if isinstance(mine, Frozen) else Frozen()
-
 
 P = TypeVar("P", bound=Plugin)
 

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from engine.config import RunConfig, field_errors
+from engine.account import decide, settle
+from engine.config import RunConfig
 from engine.data.align import Panel
 from engine.data.bars import Bars
 from engine.data.sessions import periods_per_year
-from engine.errors import ConfigError
 from engine.execution import Execution, simulate
 from engine.hooks import Hooks, Mapper, NoHooks
-from engine.pieces import account_of, look, spread_signals, wanted
+from engine.pieces import NOTHING, Shared, look, spread_signals
 from engine.portfolio import Together
 from engine.results import Ledger, Signals, Targets, Trades
 from engine.types import Floats
@@ -35,16 +34,20 @@ class Ran:
     trades: Trades
 
 
-def validate(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks, mapper: Mapper = map) -> tuple[Report, ...]:
+def validate(
+    config: RunConfig, panel: Panel, ran: Ran, shared: Shared, hooks: Hooks, mapper: Mapper = map
+) -> tuple[Report, ...]:
     """The tests the configuration asks for, in the order of its fields."""
     if config.validation == Validation():
         return ()
-    return suite.validate(config.validation, subject_of(config, panel, ran, hooks, mapper))
+    return suite.validate(config.validation, subject_of(config, panel, ran, shared, hooks, mapper))
 
 
-def subject_of(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks, mapper: Mapper = map) -> Subject:
-    """Everything a test may ask of a run."""
-    again = _Again(config, panel)
+def subject_of(
+    config: RunConfig, panel: Panel, ran: Ran, shared: Shared, hooks: Hooks, mapper: Mapper = map
+) -> Subject:
+    """Everything a test may ask of a run; ``shared`` are the features of its panel."""
+    again = _Again(config, panel, shared)
     weights, market_returns = held_returns(panel.bars, ran.ledger)
 
     def simulated(rules: Execution, costs: float) -> Ledger:
@@ -60,7 +63,7 @@ def subject_of(config: RunConfig, panel: Panel, ran: Ran, hooks: Hooks, mapper: 
         weights=weights,
         market_returns=market_returns,
         warmup=ran.signals.warmup,
-        params=config.strategy.parameters().model_dump(),
+        params=config.parameters.model_dump(),
         rules=config.execution,
         simulate=simulated,
         rerun=again.rerun,
@@ -78,33 +81,27 @@ class _Again:
 
     config: RunConfig
     panel: Panel
+    shared: Shared
 
     def rerun(self, bars: Bars) -> Ledger:
         """On other bars at some of the same times."""
-        return self._account(self.config, bars, 0)
+        return self._account(self.config, bars, 0, NOTHING)
 
     def signals_of(self, bars: Bars) -> Floats:
         """Its signals (T, N) there."""
         panel = self.panel.on(bars)
-        return spread_signals(panel, look(self.config, panel, {}, NoHooks(), None)[0]).values
+        return spread_signals(panel, look(self.config, panel, NoHooks(), NOTHING)[0]).values
 
     def refit(self, params: Mapping[str, Any], bars: Bars, first: int) -> Ledger:
-        """With other parameters of the strategy, trading from bar ``first`` on. Raises ``ConfigError``."""
-        config = self.config
-        values = config.strategy.model_dump(mode="json")
-        kind = type(config.strategy)
-        try:
-            strategy = kind.model_validate(values | {"params": values.get("params", {}) | dict(params)})
-        except ValidationError as error:
-            raise ConfigError(field_errors(error.errors(include_url=False), kind)) from None
-        return self._account(config.model_copy(update={"strategy": strategy}), bars, first)
+        """With other parameters of the strategy, trading from bar ``first`` on. Raises ``ConfigError``.
 
-    def _account(self, config: RunConfig, bars: Bars, first: int) -> Ledger:
-        panel = self.panel.on(bars)
-        pieces, failures = look(config, panel, {}, NoHooks(), None, first)
-        target = wanted(panel, pieces, config)
-        together, _ = account_of(config, panel, target, tuple(failures), NoHooks())
-        return simulate(bars, target, config.execution, config.initial_capital, together=together)
+        On the run's own bars, or their beginning, what is computed of a feature for one is there for all.
+        """
+        kept = self.shared if bars.begins(self.panel.bars) else NOTHING
+        return self._account(self.config.varied(params), bars, first, kept)
+
+    def _account(self, config: RunConfig, bars: Bars, first: int, shared: Shared) -> Ledger:
+        return settle(config, bars, decide(config, self.panel.on(bars), NoHooks(), shared, first))
 
 
 def held_returns(bars: Bars, ledger: Ledger) -> tuple[Floats, Floats]:

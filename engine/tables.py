@@ -14,11 +14,14 @@ import polars as pl
 
 from engine.data.bars import Bars
 from engine.metrics.drawdown import drawdowns
-from engine.results import Cause, Ledger, Leg, Metric, Moment, Orders, Outcome, Reason, Signals, Trades
+from engine.metrics.periods import rolling_sharpe_of
+from engine.results import Cause, Curve, Ledger, Leg, Metric, Moment, Orders, Outcome, Reason, Signals, Trades
 from engine.types import Bools, Floats, Ints, Times
 
 STAMP = pl.Datetime("ns", "UTC")
 PERCENT = 100.0
+ROLLING_DAYS = 126
+"""Days of the rolling Sharpe ratio: half a year of an exchange's sessions, the usual window."""
 NO_CONTEXT: Mapping[str, Floats] = MappingProxyType({})
 
 
@@ -172,6 +175,17 @@ def _partners(bars: Bars, orders: Orders) -> dict[str, pl.Series]:
 def _of_orders(values: npt.NDArray[Any], order: Ints, none: float) -> npt.NDArray[Any]:
     """Values of orders, by number; ``none`` where there are no orders at all."""
     return values[order] if len(values) else np.full(len(order), none)
+
+
+def rolling_table(curve: Curve, window: int = ROLLING_DAYS) -> pl.DataFrame:
+    """One row for each day on which a window of daily returns ends, at its last close; none in a shorter run.
+
+    ``rolling_sharpe`` is a year's, null where returns do not vary or equity was at or below zero.
+    """
+    values, defined = rolling_sharpe_of(curve, window)
+    return pl.DataFrame(
+        {"timestamp": _times(curve.day_close[window - 1 :]), "rolling_sharpe": _floats(values, defined)}
+    )
 
 
 def main_metrics(metrics: dict[str, Metric]) -> dict[str, float | None]:

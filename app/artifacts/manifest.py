@@ -144,7 +144,7 @@ def _manifest(result: Result, files: list[File]) -> dict[str, Any]:
         "semantics": SEMANTICS,
         "datasets": [
             {"name": result.config.dataset, "digest": digest, "symbols": [symbol]}
-            for symbol, digest in sorted(result.digests.items())
+            for symbol, digest in sorted(result.rows)
         ],
         "seed": result.config.seed,
         "files": [asdict(file) for file in files],

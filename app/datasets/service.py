@@ -14,7 +14,7 @@ from app.db.session import Database
 from app.errors import ConflictError, InvalidRequestError, NotFoundError
 from app.settings import Settings
 from engine.canonical import canonical_bytes, sha256_hex
-from engine.config import NAME_PATTERN, RunConfig, Window
+from engine.config import NAME_PATTERN, RunConfig, Window, unknown_symbol
 from engine.data.align import panel_times
 from engine.data.bars import Dataset
 from engine.data.columnar import open_mapped
@@ -126,22 +126,14 @@ class DatasetService:
 
     def resolve_version(self, config: RunConfig, version: Version) -> Resolved:
         """A configuration against one version of its dataset."""
-        missing = [i for i, symbol in enumerate(config.symbols) if symbol not in version.symbols]
+        named = {f"/symbols/{i}": symbol for i, symbol in enumerate(config.symbols)}
+        if config.benchmark is not None:
+            named["/benchmark"] = config.benchmark
+        missing = {pointer: symbol for pointer, symbol in named.items() if symbol not in version.symbols}
         if missing:
-            held = sorted(version.symbols)
-            raise ConfigError(
-                [
-                    FieldError(
-                        f"/symbols/{i}",
-                        "unknown_symbol",
-                        f"'{version.dataset}' has no symbol '{config.symbols[i]}'.{nearest(config.symbols[i], held)}",
-                        tuple(held[:50]),
-                    )
-                    for i in missing
-                ]
-            )
+            raise ConfigError([unknown_symbol(p, s, version.dataset, version.symbols) for p, s in missing.items()])
         self._few_enough(len(config.symbols), 1)
-        data = self._open(version.dataset, version.digest, config.symbols)
+        data = self._open(version.dataset, version.digest, config.window.needed)
         config = config.resolve(data)
         period = self._period(version.dataset, version.digest, config.window)
         self._few_enough(len(period.digests), period.bars)
@@ -173,10 +165,10 @@ class DatasetService:
         return open_mapped(self._store.path(name, digest), symbols)
 
     def _period_of(self, name: str, digest: str, window: Window) -> Period:
-        data = self._open(name, digest, window.symbols)
-        made = window.bars(data.series, data.conventions)
+        data = self._open(name, digest, window.needed)
+        made = window.bars(data)
         return Period(
-            digests={s: bars.digest() for s, bars in made.items()},
+            digests=window.digests(made, window.compared(data, made)),
             rows=sum(len(bars.series) for bars in made.values()),
             bars=len(panel_times([bars.series.time for bars in made.values()], window.align)),
             start_ns=min(int(bars.series.time[0]) for bars in made.values()),

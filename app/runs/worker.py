@@ -59,7 +59,7 @@ def execute(job: Job, emit: Emit) -> Outcome:
     hooks = Watch(emit)
     shutil.rmtree(job.aside, ignore_errors=True)  # of a try whose worker was killed
     config = parse_config(job.config)
-    data = open_mapped(job.dataset, config.symbols)
+    data = open_mapped(job.dataset, config.window.needed)
     reset_peak()
     FEATURES.max_bytes = job.feature_bytes
     with profiled(job.profile) as profile:

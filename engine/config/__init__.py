@@ -10,6 +10,7 @@ from engine.config.run import (
     RunConfig,
     parse_config,
     run_id,
+    unknown_symbol,
 )
 from engine.config.window import Window
 
@@ -24,4 +25,5 @@ __all__ = [
     "instant_text",
     "parse_config",
     "run_id",
+    "unknown_symbol",
 ]

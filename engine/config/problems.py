@@ -1,6 +1,7 @@
 """What pydantic refuses, in our form: a JSON pointer, a stable code, a sentence, and what would be allowed."""
 
 import re
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -43,7 +44,7 @@ def _walk(model: type[Frozen], location: tuple[int | str, ...]) -> tuple[list[st
 
     A location also names the member of a union; a pointer has no such step.
     """
-    schema: Any = TypeAdapter(model).json_schema()
+    schema = _schema(model)
     definitions = schema.get("$defs", {})
     path: list[str] = []
     beside: list[str] = []
@@ -56,6 +57,11 @@ def _walk(model: type[Frozen], location: tuple[int | str, ...]) -> tuple[list[st
         beside = sorted(schema.get("properties", {}))
         schema = _deref(schema.get("properties", {}).get(part, {}), definitions)
     return path, beside
+
+
+@cache
+def _schema(model: type[Frozen]) -> Any:
+    return TypeAdapter(model).json_schema()
 
 
 def _deref(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

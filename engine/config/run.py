@@ -1,7 +1,7 @@
 """RunConfig: everything that decides a result, frozen, with its identity (semantics section 9)."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -30,7 +30,7 @@ from engine.registry import Frozen, Real, WholeNumber, sequence
 from engine.strategies import Strategy, strategies
 from engine.validation.suite import Validation, check_grids
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised when the form of a configuration changes."""
 
 SEMANTICS = 2
@@ -106,6 +106,7 @@ class RunConfig(Frozen):
     execution: Execution = Execution()
     portfolio: Portfolio = Portfolio()
     initial_capital: Annotated[Real, Field(ge=1e-6, le=1e15, description="currency")] = 100_000.0
+    benchmark: Annotated[Symbol | None, Field(description="a symbol of the dataset to compare with, day by day")] = None
     validation: Validation = Validation()
     seed: Annotated[WholeNumber, Field(ge=0, le=2**53 - 1, description="root of every random stream")] = 42
 
@@ -132,7 +133,7 @@ class RunConfig(Frozen):
                 "there is no bar with both a stop and a target to be ambiguous: set both, or leave this out",
                 {"field": "validation/ambiguity"},
             )
-        check_grids(self.validation, self.strategy.parameters())
+        check_grids(self.validation, self.parameters)
         names = list(COLUMNS) + [name for use in self.indicators for name in use.features()]
         for k, use in enumerate(self.indicators):
             if any(names.count(name) > 1 for name in use.features()):
@@ -182,6 +183,18 @@ class RunConfig(Frozen):
         made: Strategy = type(self.strategy).model_validate(values | {"params": values["params"] | dict(own)})
         return made
 
+    @property
+    def parameters(self) -> Frozen:
+        """Those of the strategy; one that an installed package brings may have none."""
+        own: Frozen = getattr(self.strategy, "params", Frozen())
+        return own
+
+    def varied(self, params: Mapping[str, Any]) -> Self:
+        """The same with other parameters of the strategy. Raises ``ConfigError`` where they are refused."""
+        values = self.plain()
+        values["strategy"]["params"] = values["strategy"].get("params", {}) | dict(params)
+        return _parse(type(self), values)
+
     def context(self) -> dict[str, Feature]:
         """The configured indicators by name."""
         return {name: feature for use in self.indicators for name, feature in use.features().items()}
@@ -212,10 +225,15 @@ class RunConfig(Frozen):
         """
         own = dataset.conventions
         timeframe = own.timeframe if self.timeframe is None else check_timeframe(self.timeframe, own)
+        self._check_benchmark(dataset)
         wrong = self.unusable(dataset)
         if wrong and not (self.lenient and len(wrong) < len(self.symbols)):
             raise ConfigError([error for errors in wrong.values() for error in errors])
         return self.model_copy(update={"timeframe": timeframe, "symbols": tuple(sorted(self.symbols))})
+
+    def _check_benchmark(self, dataset: Dataset) -> None:
+        if self.benchmark is not None and self.benchmark not in dataset.series:
+            raise ConfigError([unknown_symbol("/benchmark", self.benchmark, dataset.name, dataset.series)])
 
     @property
     def lenient(self) -> bool:
@@ -256,11 +274,19 @@ class RunConfig(Frozen):
         """Which bars of its symbols a run uses."""
         common = self.portfolio.mode == "portfolio" and self.portfolio.align == "intersection"
         return Window(
-            self.symbols, self.start, self.end, self.fraction, self.portion, self.timeframe, common, self.lenient
+            self.symbols,
+            self.start,
+            self.end,
+            self.fraction,
+            self.portion,
+            self.timeframe,
+            common,
+            self.lenient,
+            self.benchmark,
         )
 
     def identity(self, digests: Mapping[str, str]) -> str:
-        """SHA-256 of the run: schema, semantics, the rows' digest by symbol, and the resolved configuration."""
+        """SHA-256 of the run: schema, semantics, digests of its rows (``Window.digests``), resolved configuration."""
         return sha256_hex(
             canonical_bytes(
                 {
@@ -273,6 +299,16 @@ class RunConfig(Frozen):
         )
 
 
+Config = TypeVar("Config", bound=RunConfig)
+
+
+def unknown_symbol(pointer: str, symbol: str, dataset: str, held: Iterable[str]) -> FieldError:
+    """A field names a symbol that the dataset has not."""
+    known = sorted(held)
+    message = f"'{dataset}' has no symbol '{symbol}'.{nearest(symbol, known)}"
+    return FieldError(pointer, "unknown_symbol", message, tuple(known[:50]))
+
+
 def run_id(identity: str) -> str:
     """The name of a run: the first 32 hex digits of its hash."""
     return identity[:RUN_ID_DIGITS]
@@ -280,7 +316,11 @@ def run_id(identity: str) -> str:
 
 def parse_config(value: Any) -> RunConfig:
     """A configuration from plain values. Raises ``ConfigError`` with one entry per field."""
+    return _parse(RunConfig, value)
+
+
+def _parse(kind: type[Config], value: Any) -> Config:
     try:
-        return RunConfig.model_validate(value)
+        return kind.model_validate(value)
     except ValidationError as error:
-        raise ConfigError(field_errors(error.errors(include_url=False), RunConfig)) from None
+        raise ConfigError(field_errors(error.errors(include_url=False), kind)) from None

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from engine.config.instants import nanoseconds, stamp
 from engine.data.align import Align, panel_times
-from engine.data.bars import Conventions, Series
+from engine.data.bars import Dataset, Series
+from engine.data.benchmark import POINTER, benchmark_rows
 from engine.data.resample import Resampled, resample
 from engine.errors import ConfigError, FieldError
 
@@ -28,20 +29,44 @@ class Window:
     common: bool = False
     lenient: bool = False
     """Whether symbols without a bar are left out, as long as one has some."""
+    benchmark: str | None = None
+    """The symbol that the run is compared with."""
 
     @property
     def align(self) -> Align:
         """Which moments the symbols have together."""
         return "intersection" if self.common else "union"
 
-    def bars(self, series: Mapping[str, Series], conventions: Conventions) -> dict[str, Resampled]:
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The symbols whose rows are read."""
+        known = self.benchmark is None or self.benchmark in self.symbols
+        return self.symbols if known else (*self.symbols, str(self.benchmark))
+
+    def bars(self, data: Dataset) -> dict[str, Resampled]:
         """The bars of each symbol that has any. Raises ``ConfigError`` naming all that have none."""
+        conventions, series = data.conventions, dict(zip(self.symbols, data.select(self.symbols), strict=True))
         rows = self.rows(series)
         empty = sorted(s for s, mine in rows.items() if not len(mine))
         if empty and not (self.lenient and len(empty) < len(rows)):
             raise ConfigError([self._nothing_left(series, symbol) for symbol in empty])
         timeframe = self.timeframe or conventions.timeframe
         return {s: resample(mine, conventions, timeframe) for s, mine in rows.items() if len(mine)}
+
+    def compared(self, data: Dataset, made: Mapping[str, Resampled]) -> Resampled | None:
+        """The benchmark's bars in the span of the bars of a run. Raises ``ConfigError`` where there are none."""
+        if self.benchmark is None:
+            return None
+        (series,) = data.select([self.benchmark])
+        return benchmark_rows(self.benchmark, series, data.conventions, made.values())
+
+    def digests(self, made: Mapping[str, Resampled], compared: Resampled | None) -> dict[str, str]:
+        """What a run's identity knows of its rows: a digest by symbol, and the benchmark's under its field's name.
+
+        That begins with a slash, and no symbol does.
+        """
+        own = {symbol: mine.digest() for symbol, mine in sorted(made.items())}
+        return own if compared is None else own | {POINTER: compared.digest()}
 
     def rows(self, series: Mapping[str, Series]) -> dict[str, Series]:
         """The rows of each symbol; there may be none."""

@@ -240,6 +240,15 @@ class Bars:
         extra = {name: values[first:last] for name, values in self.extra.items()}
         return replace(self, **arrays, ends=None if self.ends is None else self.ends[first:last], extra=extra)
 
+    def begins(self, whole: "Bars") -> bool:
+        """Whether these are the first bars of ``whole``, or all of them: the same memory, not only equal."""
+        names = ("time", *COLUMNS, "tradable")
+        pairs = [(getattr(self, name), getattr(whole, name)) for name in names]
+        if len(self) > len(whole) or self.symbols != whole.symbols or self.extra.keys() != whole.extra.keys():
+            return False
+        pairs += [(values, whole.extra[name]) for name, values in self.extra.items()]
+        return all(a.ctypes.data == b.ctypes.data and a.strides == b.strides for a, b in pairs)
+
     def only(self, i: int, rows: Ints) -> "Bars":
         """The bars of one symbol at some rows, (K, 1) copies."""
         arrays = {name: getattr(self, name)[rows, i : i + 1] for name in (*COLUMNS, "tradable")}

@@ -118,27 +118,34 @@ def feature_matrix(
     feature_lag: int,
     cache: FeatureCache | None = None,
     digest: str = "",
+    whole: Bars | None = None,
+    *,
+    startup: bool = True,
 ) -> FeatureMatrix:
     """Compute every feature and lag it. ``warmup`` is the longest lookback plus the lag, less one.
 
-    ``cache`` keeps lagged values under ``digest``, that of the rows, the feature and the lag.
+    ``cache`` keeps lagged values under ``digest``, that of the rows, the feature and the lag. Where ``bars`` are the
+    beginning of ``whole``, it keeps those of all of it: a feature is causal, so its beginning is that of the beginning.
+    Start-up errors are only measured for ``startup``.
     """
     longest = max((f.lookback for f in features.values()), default=0)
-    startup = {name: startup_error(f, bars) for name, f in features.items() if f.recursive}
+    errors = {name: startup_error(f, bars) for name, f in features.items() if f.recursive and startup}
     return FeatureMatrix(
-        values={name: _values(f, bars, feature_lag, cache, digest) for name, f in features.items()},
+        values={name: _values(f, bars, feature_lag, cache, digest, whole or bars) for name, f in features.items()},
         warmup=longest - 1 + feature_lag if features else 0,
         shape=bars.close.shape,
-        startup={name: error for name, error in startup.items() if error is not None},
+        startup={name: error for name, error in errors.items() if error is not None},
     )
 
 
-def _values(feature: Feature, bars: Bars, lag: int, cache: FeatureCache | None, digest: str) -> Floats:
-    if cache is None or isinstance(feature, Column):
+def _values(feature: Feature, bars: Bars, lag: int, cache: FeatureCache | None, digest: str, whole: Bars) -> Floats:
+    if cache is None or isinstance(feature, Column) or whole.close.nbytes > cache.max_bytes:
         return lagged(feature.compute(bars), lag)
     key = (digest, feature, lag)
     known = cache.get(key)
-    return cache.put(key, lagged(feature.compute(bars), lag)) if known is None else known
+    if known is None:
+        known = cache.put(key, lagged(feature.compute(whole), lag))
+    return known if len(known) == len(bars) else known[: len(bars)]
 
 
 def startup_error(feature: Feature, bars: Bars) -> float | None:

@@ -8,6 +8,9 @@ from collections.abc import Hashable
 
 from engine.types import Floats
 
+SHARED_BYTES = 256 * 2**20
+"""Of features that runs on the same rows share: those of 32 parameters on a million bars."""
+
 Key = tuple[str, Hashable, int]
 """The digest of the rows, a feature, and its lag in bars."""
 

@@ -6,7 +6,9 @@ Square-root scaling is right for uncorrelated returns; bid-ask bounce makes bar 
 
 import numpy as np
 
-from engine.results import Curve
+from engine.data import sessions
+from engine.data.bars import Bars
+from engine.results import Curve, Ledger
 from engine.types import Floats, Ints, Times
 
 
@@ -29,3 +31,10 @@ def curve(day: Ints, close_time: Times, equity: Floats, initial_capital: float, 
 def curve_at(day_close: Times, equity: Floats, initial_capital: float, annual: float) -> Curve:
     """The same from the last bar of each day: (D,) ns of its close, and equity there."""
     return Curve(day_close=day_close, equity=np.concatenate(([initial_capital], equity)), annual=annual)
+
+
+def daily_curve(bars: Bars, ledger: Ledger) -> Curve:
+    """A run's equity at the last bar of each day of its calendar; of bars longer than a day at each of them."""
+    last = sessions.day_ends(bars.time, bars.conventions)
+    annual = sessions.periods_per_year(bars.conventions)
+    return curve_at(bars.closes_at(last), ledger.equity[last], ledger.initial_capital, annual)

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from engine.metrics import definitions, edge, ratios
+from engine.metrics import definitions, edge, ratios, relative
 from engine.metrics import distribution as shape
 from engine.metrics.definitions import Definition
 from engine.metrics.drawdown import max_drawdown, max_drawdown_duration, underwater
@@ -20,6 +20,7 @@ _GROUPS = (
     definitions.RATIOS,
     definitions.FALLS,
     definitions.SHAPE,
+    definitions.RELATIVE,
     definitions.ACTIVITY,
     definitions.TRADING,
     definitions.MONEY,
@@ -28,19 +29,27 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType({d.name: d for group in
 """Every core metric by name, in the order of :func:`core_metrics`."""
 
 _NO_RETURN = "equity is at or below zero"
+_NO_BENCHMARK = "no benchmark is named"
 _OF_BARS = frozenset({"sharpe_bar"})
 _OF_EQUITY = frozenset({"calmar", "martin"})
 _OF_DAYS = frozenset({"observations"})
 
 
 def core_metrics(
-    curve: Curve, ledger: Ledger, trades: Trades, first_open: int, close_time: Times, bars_per_year: float
+    curve: Curve,
+    ledger: Ledger,
+    trades: Trades,
+    first_open: int,
+    close_time: Times,
+    bars_per_year: float,
+    benchmark: Floats | None = None,
 ) -> dict[str, Metric]:
     """Every metric of :data:`DEFINITIONS`, in its order.
 
     ``first_open`` ns is the open time of bar 0, ``close_time`` (T,) ns the close time of each bar, ``bars_per_year``
     how many of them the calendar has. Growth and drawdown are taken from ``ledger.equity`` at every bar, ratios and
-    the shape of returns from the days of ``curve``. Raises ``ValueError`` where the arrays do not fit together or
+    the shape of returns from the days of ``curve``. ``benchmark`` (D + 1,) are its prices at the points of ``curve``;
+    without one what compares is null. Raises ``ValueError`` where the arrays do not fit together or
     equity is not finite.
     """
     equity = ledger.path
@@ -64,6 +73,7 @@ def core_metrics(
         "calmar": calmar(growth, falls["max_drawdown"]),
         "martin": martin(growth, falls["ulcer_index"]),
         **falls,
+        **_relative(curve, benchmark),
         **_activity(ledger, trades),
         **_trading(ledger, trades),
         **_money(ledger, equity),
@@ -96,6 +106,35 @@ def _daily(curve: Curve) -> dict[str, Metric]:
         "skewness": shape.skewness(of),
         "excess_kurtosis": shape.excess_kurtosis(of),
     }
+
+
+def _relative(curve: Curve, benchmark: Floats | None) -> dict[str, Metric]:
+    """The strategy beside its benchmark."""
+    reason = _incomparable(curve, benchmark)
+    if reason is not None or benchmark is None:
+        return {d.name: Metric(None, d.unit, reason) for d in definitions.RELATIVE}
+    returns, other, annual = simple_returns(curve.equity), simple_returns(benchmark), curve.annual
+    return {
+        "alpha": relative.alpha(returns, other, annual),
+        "beta": relative.beta(returns, other),
+        "benchmark_correlation": relative.correlation(returns, other),
+        "tracking_error": relative.tracking_error(returns, other, annual),
+        "information_ratio": relative.information_ratio(returns, other, annual),
+        "up_capture": relative.up_capture(returns, other),
+        "down_capture": relative.down_capture(returns, other),
+    }
+
+
+def _incomparable(curve: Curve, benchmark: Floats | None) -> str | None:
+    """Why there are no two series of returns, if there are not."""
+    if benchmark is None:
+        return _NO_BENCHMARK
+    if len(benchmark) != len(curve.equity):
+        raise ValueError("benchmark must hold one price for each point of the curve")
+    if float(curve.equity.min()) <= 0.0:
+        return _NO_RETURN
+    fits = all(np.all(np.isfinite(simple_returns(path))) for path in (curve.equity, benchmark))
+    return None if fits else "daily returns are too large for a float"
 
 
 def _sharpe_bar(equity: Floats, bars_per_year: float) -> Metric:

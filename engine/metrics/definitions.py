@@ -147,6 +147,37 @@ SHAPE = (
     Definition("excess_kurtosis", "ratio", "g2 = m4 / m2^2 - 3 of r, population moments", "Fisher 1930"),
 )
 
+RELATIVE = (
+    Definition(
+        "alpha",
+        "fraction per year",
+        "(mean(r) - beta mean(b)) * A, not compounded, risk-free rate 0; b daily simple returns of the benchmark; like"
+        " all that compares, null where none is named",
+        "Jensen 1968; interval of least squares",
+    ),
+    Definition("beta", "ratio", "cov(r, b) / var(b)", "Sharpe 1964; interval of least squares"),
+    Definition("benchmark_correlation", "ratio", "cov(r, b) / (std(r) std(b))", "Pearson 1895; interval Fisher 1921"),
+    Definition("tracking_error", "fraction per year", "std(r - b, ddof=1) * sqrt(A)", "Grinold & Kahn 1999"),
+    Definition(
+        "information_ratio",
+        "ratio",
+        "mean(r - b) / std(r - b, ddof=1) * sqrt(A)",
+        "Goodwin 1998; interval Mertens 2002",
+    ),
+    Definition(
+        "up_capture",
+        "ratio",
+        "(prod(1 + r)^(1 / n) - 1) / (prod(1 + b)^(1 / n) - 1) over the n days with b > 0",
+        "Morningstar 2011, of a day",
+    ),
+    Definition(
+        "down_capture",
+        "ratio",
+        "the same over the days with b < 0; below 1 where less was lost",
+        "Morningstar 2011, of a day",
+    ),
+)
+
 ACTIVITY = (
     Definition("exposure", "fraction", "bars with any position at the close / all bars", "by definition"),
     Definition(

@@ -5,7 +5,7 @@ Pure functions of the daily equity curve. Months and years are those of UTC.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,10 @@ class PeriodReturn:
     days: int
     value: float | None
     reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain form; a year has no month."""
+        return {name: value for name, value in vars(self).items() if name != "month" or value is not None}
 
 
 def monthly_returns(curve: Curve) -> tuple[PeriodReturn, ...]:
@@ -74,6 +78,19 @@ def _row(period: int, unit: Literal["M", "Y"], days: int, start: float, end: flo
     if not math.isfinite(value):
         return PeriodReturn(FIRST_YEAR + year, month, days, None, "the value does not fit a float")
     return PeriodReturn(FIRST_YEAR + year, month, days, value)
+
+
+def rolling_sharpe_of(curve: Curve, window: int) -> tuple[Floats, Bools]:
+    """:func:`rolling_sharpe` of the days of a curve; undefined, too, where equity is at or below zero in the window."""
+    before, after = curve.equity[:-1], curve.equity[1:]
+    sound: Bools = (before > 0.0) & (after > 0.0)
+    with np.errstate(over="ignore"):
+        returns = np.divide(after, before, out=np.ones(len(after)), where=sound) - 1.0
+    sound &= np.isfinite(returns)
+    values, defined = rolling_sharpe(np.where(sound, returns, 0.0), window, curve.annual)
+    unsound = np.concatenate(([0], np.cumsum(~sound)))
+    defined &= unsound[window:] == unsound[:-window]
+    return np.where(defined, values, 0.0), defined
 
 
 def rolling_sharpe(returns: Floats, window: int, annual: float, risk_free: float = 0.0) -> tuple[Floats, Bools]:

@@ -27,12 +27,14 @@ COLUMNS = {
     "fills": "fill_id order_id time symbol side leg quantity price commission slippage reason",
     "orders": "order_id symbol decided_at side target_weight quantity outcome reason filled_at fill_price "
     "filled_quantity commission slippage scale scale_reason",
+    "rolling": "timestamp rolling_sharpe",
 }
 TIMES = {
     "equity": ["timestamp"],
     "trades": ["entry_time", "exit_time"],
     "fills": ["time"],
     "orders": ["decided_at", "filled_at"],
+    "rolling": ["timestamp"],
 }
 FILES = sorted([*JSON_FILES, *(f"{name}.parquet" for name in COLUMNS)])
 OUTSIDE = ["manifest.json", "SHA256SUMS", "benchmark.json"]
@@ -106,7 +108,7 @@ class TestFiles:
     def test_the_columns_of_a_table(self, server: LiveServer, finished: str, table: str) -> None:
         rows = pq.read_table(pa.BufferReader(artifact(server, finished, f"{table}.parquet")))
         assert rows.column_names == COLUMNS[table].split()
-        assert rows.num_rows > 0
+        assert (rows.num_rows > 0) == (table != "rolling"), "six weeks have no window of six months"
         for name in TIMES[table]:
             assert rows.schema.field(name).type == pa.timestamp("ns", tz="UTC")
         for field in rows.schema:

@@ -27,6 +27,7 @@ COLUMNS = {
     "fills": "fill_id order_id time symbol side leg quantity price commission slippage reason",
     "orders": "order_id symbol decided_at side target_weight quantity outcome reason filled_at fill_price "
     "filled_quantity commission slippage scale scale_reason",
+    "rolling": "timestamp rolling_sharpe",
 }
 TIMES = {
     "equity": ["timestamp"],

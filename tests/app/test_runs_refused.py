@@ -31,7 +31,6 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("pointer", "value"),
         [
-            ("/benchmark", {"benchmark": "SYNTH"}),
             ("/preset", {"preset": "mine"}),
             ("/report", {"report": True}),
         ],

@@ -10,7 +10,7 @@ from tests.live import PARQUET, LiveServer, market_frame, parquet_bytes
 BARS = 400
 NAMES = ("AAA", "BBB", "C/D")
 EACH = {"config.json", "data_report.json", "equity.parquet", "fills.parquet", "metrics.json", "orders.parquet"}
-EACH |= {"summary.json", "trades.parquet", "validation.json"}
+EACH |= {"rolling.parquet", "summary.json", "trades.parquet", "validation.json"}
 SHARED = {"correlation.parquet", "positions.parquet", "snapshots.jsonl", "symbols.parquet"}
 
 
@@ -65,6 +65,25 @@ def test_unknown_symbols_are_all_named(server: LiveServer) -> None:
     answer = server.post(asked() | {"symbols": ["AAA", "BBC", "ZZZ"]})
     assert set(field_errors(answer)) == {"/symbols/1", "/symbols/2"}
     assert "Did you mean 'BBB'" in field_errors(answer)["/symbols/1"]["message"]
+
+
+def test_a_run_beside_a_benchmark(server: LiveServer) -> None:
+    upload(server)
+    wanted = asked() | {"symbols": ["AAA"]}
+    run = server.completed(wanted | {"benchmark": "C/D"})
+    assert run["metrics"]["beta"] is not None
+    manifest = server.get(f"/runs/{run['id']}/artifacts").json()
+    held = {s["symbol"]: s["digest"] for s in server.get("/datasets/several-symbols").json()["symbols"]}
+    assert [(d["symbols"], d["digest"]) for d in manifest["datasets"]] == [([s], held[s]) for s in ("AAA", "C/D")]
+    assert server.client.post(f"/runs/{run['id']}/recompute").json()["result"] == "identical"
+    plain = server.completed(wanted)
+    assert plain["id"] != run["id"]
+    metrics = server.get(f"/runs/{plain['id']}/artifacts/metrics.json").json()
+    assert metrics["beta"] == {"value": None, "unit": "ratio", "reason": "no benchmark is named"}
+    entry = field_errors(server.post(wanted | {"benchmark": "C/E"}))["/benchmark"]
+    assert (entry["code"], entry["allowed"]) == ("unknown_symbol", list(NAMES))
+    named = {metric["name"] for metric in server.get("/catalog").json()["metrics"]}
+    assert named == metrics.keys()
 
 
 def test_a_profile_is_left_on_request_and_is_no_part_of_the_identity(server: LiveServer) -> None:

@@ -162,6 +162,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "/portfolio/parameters": (several(), {"B": {"fast": 4}}),
     "/portfolio/snapshot_interval": (several(), 9),
     "/initial_capital": ({}, 1000.0),
+    "/benchmark": ({}, "B"),
     "/validation/permutation/n": ({}, 30),
     "/validation/cost_sensitivity/multipliers": ({}, [0.0, 2.0]),
     "/validation/permutation/method": ({}, "holding_periods"),
@@ -260,6 +261,7 @@ def shown(result: Result) -> dict[str, Any]:
         "tables": [t.rows() for t in result.tables.values()],
         "signals": result.signals.values.tolist(),
         "snapshots": result.snapshots(),
+        "metrics": {name: metric.as_dict() for name, metric in result.metrics.items()},
         "validation": [
             {k: r[k] for k in ("p_value", "percentiles", "replicates", "details", "reason")} for r in reports
         ],

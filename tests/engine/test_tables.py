@@ -1,10 +1,16 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
+import engine
 from engine.data.bars import Series
 from engine.outcome import Result
-from engine.tables import STAMP
-from tests.engine.test_pipeline import FREE, HOLD, HOUR, START, backtest, gappy, ruin, series
+from engine.tables import ROLLING_DAYS, STAMP
+from tests.engine.test_pipeline import DAY, FREE, HOLD, HOUR, START, backtest, config, dataset, gappy, ruin, series
 
 F, S, I, B = pl.Float64(), pl.String(), pl.Int64(), pl.Boolean()  # noqa: E741 - a legend
 
@@ -30,6 +36,7 @@ COLUMNS: dict[str, dict[str, pl.DataType]] = {
         "outcome": S, "reason": S, "filled_at": STAMP, "fill_price": F, "filled_quantity": F,
         "commission": F, "slippage": F, "scale": F, "scale_reason": S,
     },
+    "rolling": {"timestamp": STAMP, "rolling_sharpe": F},
 }  # fmt: skip
 
 RUNS = {"ordinary": gappy(), "ruin": ruin(), "without a trade": series([5.0] * 30), "one bar": series([5.0])}
@@ -48,13 +55,13 @@ def test_undefined_is_null_never_nan(prices: Series) -> None:
         assert not any(c.is_nan().any() for c in table if c.dtype == F)
 
 
-def test_there_are_four_tables() -> None:
+def test_there_are_these_tables() -> None:
     assert tuple(COLUMNS) == tuple(backtest(gappy()).tables)
 
 
 def test_a_run_without_a_trade_has_empty_tables() -> None:
     tables = backtest(series([5.0] * 30)).tables
-    assert [len(tables[n]) for n in COLUMNS] == [30, 0, 0, 0]
+    assert [len(tables[n]) for n in COLUMNS] == [30, 0, 0, 0, 0]
     assert tables["equity"]["equity"].unique().to_list() == [100_000.0]
 
 
@@ -111,3 +118,68 @@ def test_exposure_and_return_are_null_where_equity_is_gone() -> None:
     assert gone["gross_exposure"].is_null().all()
     assert gone["returns"][1:].is_null().all()
     assert equity["drawdown"].min() < -1.0  # type: ignore[operator]
+
+
+YEARS = 800
+"""Days of a market long enough for windows of half a year, from 2020-01-01 on."""
+
+
+def daily(prices: Series, **changes: Any) -> Result:
+    return engine.run(config(**changes), dataset("1d", A=prices))
+
+
+def test_the_rolling_sharpe_ratio_is_that_of_the_days_behind() -> None:
+    result = daily(replace(gappy(count=YEARS), time=START + DAY * np.arange(YEARS, dtype=np.int64)), execution=FREE)
+    table = result.tables["rolling"]
+    assert nanoseconds(table["timestamp"]) == (START + DAY * np.arange(ROLLING_DAYS, YEARS + 1)).tolist()
+    earned = result.ledger.path[1:] / result.ledger.path[:-1] - 1.0
+    windows = [earned[end - ROLLING_DAYS : end] for end in range(ROLLING_DAYS, YEARS + 1)]
+    expected = [float(w.mean() / w.std(ddof=1)) * 365.25**0.5 for w in windows]
+    assert table["rolling_sharpe"].to_list() == pytest.approx(expected, rel=1e-9)
+    month = result.rolling_sharpe(30)
+    assert list(month.columns) == ["timestamp", "rolling_sharpe"]
+    assert len(month) == YEARS - 29
+    assert month["timestamp"].iloc[0] == pd.Timestamp("2020-01-31", tz="UTC")
+    assert result.frame("rolling").equals(result.rolling_sharpe())
+    with pytest.raises(ValueError, match="two days"):
+        result.rolling_sharpe(1)
+
+
+def test_it_goes_by_days_whatever_the_bars() -> None:
+    result = backtest(gappy(count=24 * 140 + 5))
+    stamps = nanoseconds(result.tables["rolling"]["timestamp"])
+    assert stamps[:2] == [START + ROLLING_DAYS * DAY, START + (ROLLING_DAYS + 1) * DAY]
+    assert stamps[-1] == START + (24 * 140 + 5) * HOUR
+    assert result.daily.day_close.tolist()[-len(stamps) :] == stamps
+
+
+def test_it_is_null_where_nothing_varies_and_where_equity_was_gone() -> None:
+    flat = daily(series([5.0] * 200, bar=DAY))
+    assert flat.tables["rolling"]["rolling_sharpe"].to_list() == [None] * (200 - ROLLING_DAYS + 1)
+    result = daily(series([*np.linspace(100.0, 50.0, 30), *[300.0] * 10], bar=DAY))
+    window = result.rolling_sharpe(10)["rolling_sharpe"].isna().tolist()
+    path = result.ledger.path
+    spans = [path[end - 10 : end + 1] for end in range(10, 41)]
+    assert window == [bool(span.min() <= 0.0 or span.max() == span.min()) for span in spans]
+    assert any(span.min() <= 0.0 for span in spans)
+    assert not all(window)
+
+
+def test_months_and_years_are_in_the_summary() -> None:
+    result = daily(replace(gappy(count=YEARS), time=START + DAY * np.arange(YEARS, dtype=np.int64)))
+    summary = result.summary()
+    months, years = summary["monthly_returns"], summary["yearly_returns"]
+    assert [(m["year"], m["month"]) for m in months[:13]] == [*((2020, m) for m in range(1, 13)), (2021, 1)]
+    assert list(months[0]) == ["year", "month", "days", "value", "reason"]
+    assert [(y["year"], y["days"]) for y in years] == [(2020, 366), (2021, 365), (2022, 69)]
+    assert list(years[0]) == ["year", "days", "value", "reason"]
+    whole = result.metrics["total_return"].value
+    for rows in (months, years):
+        assert np.prod([1.0 + row["value"] for row in rows]) - 1.0 == pytest.approx(whole, rel=1e-9)
+    frame = pd.DataFrame(result.monthly_returns)
+    frame["growth"] = frame["value"] + 1.0
+    growth = frame.groupby("year")["growth"].prod()
+    assert growth.tolist() == pytest.approx([1.0 + (row.value or 0.0) for row in result.yearly_returns])
+    short = daily(series([*np.linspace(100.0, 50.0, 20), *[300.0] * 30], bar=DAY)).summary()["monthly_returns"]
+    assert short[0]["value"] < -1.0
+    assert (short[1]["value"], short[1]["reason"]) == (None, "equity is at or below zero")

@@ -210,7 +210,7 @@ def test_a_fill_on_its_own_bar_is_found(monkeypatch: pytest.MonkeyPatch, feature
         early.decides[-1] = False
         return simulate(bars, early, rules, initial_capital)
 
-    monkeypatch.setattr("engine.pipeline.simulate", own_bar)
+    monkeypatch.setattr("engine.account.simulate", own_bar)
     found = violations(runner("dual_sma", feature_lag=feature_lag))
     assert any("without a decision" in line for line in found)
     # With a lagged feature the decision knows nothing of its own bar, so only the ledger's dates give it away.
@@ -223,7 +223,7 @@ def test_a_fill_at_the_close_of_its_bar_is_found(monkeypatch: pytest.MonkeyPatch
     def at_close(bars: Bars, targets: Targets, rules: Execution, initial_capital: float, **_: Any) -> Ledger:
         return simulate(replace(bars, open=bars.close), targets, rules, initial_capital)
 
-    monkeypatch.setattr("engine.pipeline.simulate", at_close)
+    monkeypatch.setattr("engine.account.simulate", at_close)
     assert any(line.startswith("fills") for line in violations(runner("dual_sma")))
 
 
@@ -232,7 +232,7 @@ def test_a_size_from_the_close_of_the_fill_bar_is_found(monkeypatch: pytest.Monk
         ahead = np.concatenate((bars.close[1:], bars.close[-1:]))
         return simulate(bars, replace(targets, weights=targets.weights * bars.close / ahead), rules, initial_capital)
 
-    monkeypatch.setattr("engine.pipeline.simulate", sized_late)
+    monkeypatch.setattr("engine.account.simulate", sized_late)
     assert any(line.startswith("orders") for line in violations(runner("dual_sma")))
 
 

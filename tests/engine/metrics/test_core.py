@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from engine.metrics.annualise import curve
 from engine.metrics.core import DEFINITIONS, core_metrics
 from engine.results import Ledger, Metric, Trades
-from engine.types import NANOSECONDS_PER_DAY
+from engine.types import NANOSECONDS_PER_DAY, Floats
 from tests.engine.metrics.test_trades import make_ledger, make_trades
 
 KEYS = [
@@ -39,6 +39,13 @@ KEYS = [
     "tail_ratio",
     "skewness",
     "excess_kurtosis",
+    "alpha",
+    "beta",
+    "benchmark_correlation",
+    "tracking_error",
+    "information_ratio",
+    "up_capture",
+    "down_capture",
     "exposure",
     "turnover",
     "win_rate",
@@ -60,11 +67,13 @@ KEYS = [
 NO_TRADES = make_trades([], [])
 
 
-def metrics(ledger: Ledger, trades: Trades = NO_TRADES, bars_per_day: int = 1) -> dict[str, Metric]:
+def metrics(
+    ledger: Ledger, trades: Trades = NO_TRADES, bars_per_day: int = 1, benchmark: Floats | None = None
+) -> dict[str, Metric]:
     count = len(ledger.equity)
     times = np.arange(count + 1) * (NANOSECONDS_PER_DAY // bars_per_day)
     days = curve(np.arange(count) // bars_per_day, times[1:], ledger.equity, ledger.initial_capital, 365.25)
-    return core_metrics(days, ledger, trades, int(times[0]), times[1:], 365.25 * bars_per_day)
+    return core_metrics(days, ledger, trades, int(times[0]), times[1:], 365.25 * bars_per_day, benchmark)
 
 
 def undefined(values: dict[str, Metric]) -> set[str]:
@@ -76,6 +85,8 @@ VARIATION = {"sharpe", "sharpe_standard_error", "sharpe_lo", "psr", "min_track_r
 VARIATION |= {"skewness", "excess_kurtosis"}
 LOSSES = {"sortino", "omega", "tail_ratio"}
 TAILS = {"value_at_risk", "conditional_value_at_risk", "expected_shortfall"}
+RELATIVE = {"alpha", "beta", "benchmark_correlation", "tracking_error", "information_ratio"}
+RELATIVE |= {"up_capture", "down_capture"}
 DAILY = VARIATION | LOSSES | TAILS | {"volatility"}
 GROWTH = {"cagr", "calmar", "martin"}
 FALLS = {"max_drawdown", "max_drawdown_duration", "ulcer_index", "pain_index"}
@@ -150,7 +161,7 @@ def test_every_metric_is_a_finite_number_or_null_with_a_reason(case: str, name: 
     ledger, trades, missing = CASES[case]
     metric = metrics(ledger, trades)[name]
     assert metric.unit == DEFINITIONS[name].unit
-    if name in missing:
+    if name in missing | RELATIVE:
         assert metric.value is None
         assert metric.reason
     else:
@@ -169,9 +180,16 @@ ABOVE = ANY.map(abs) | st.just(100.0)
 
 
 @settings(derandomize=True, deadline=None, max_examples=400)
-@given(st.lists(ABOVE, max_size=45) | st.lists(ANY, max_size=9), st.lists(st.floats(-1e300, 1e300), max_size=8))
-def test_whatever_an_account_went_through_what_leaves_is_finite_or_null(equity: list[float], pnl: list[float]) -> None:
-    values = metrics(make_ledger(equity), make_trades(pnl, range(len(pnl))))
+@given(
+    st.lists(ABOVE, max_size=45) | st.lists(ANY, max_size=9),
+    st.lists(st.floats(-1e300, 1e300), max_size=8),
+    st.lists(ABOVE.filter(bool), min_size=46, max_size=46),
+)
+def test_whatever_an_account_went_through_what_leaves_is_finite_or_null(
+    equity: list[float], pnl: list[float], prices: list[float]
+) -> None:
+    benchmark = np.array(prices[: len(equity) + 1])
+    values = metrics(make_ledger(equity), make_trades(pnl, range(len(pnl))), benchmark=benchmark)
     for name, metric in values.items():
         assert (metric.value is None) == bool(metric.reason), name
         numbers = [metric.value or 0.0]
@@ -193,6 +211,17 @@ def test_what_is_estimated_says_how_well() -> None:
     assert (sharpe.interval.level, sharpe.interval.method) == (0.95, "Mertens 2002")
 
 
+def test_what_compares_needs_a_benchmark_of_the_same_days() -> None:
+    ledger = make_ledger(WAVE)
+    values = metrics(ledger, benchmark=np.linspace(100.0, 90.0, 60) + np.arange(60) % 3)
+    assert undefined(values) & RELATIVE == set()
+    assert metrics(ledger, benchmark=np.full(60, 5.0))["beta"].reason == "benchmark returns do not vary"
+    huge = metrics(ledger, benchmark=np.r_[1e-300, np.full(59, 1e300)])
+    assert {huge[name].reason for name in RELATIVE} == {"daily returns are too large for a float"}
+    with pytest.raises(ValueError, match="one price for each point"):
+        metrics(ledger, benchmark=np.ones(59))
+
+
 def test_the_keys_are_these_in_this_order() -> None:
     values = metrics(*CASES["ordinary"][:2])
     assert list(values) == list(DEFINITIONS) == KEYS
@@ -200,7 +229,7 @@ def test_the_keys_are_these_in_this_order() -> None:
 
 
 def test_one_day_of_many_bars_has_no_daily_ratio() -> None:
-    assert undefined(metrics(make_ledger(WAVE[:24]), bars_per_day=24)) == DAILY | GROWTH | TRADING
+    assert undefined(metrics(make_ledger(WAVE[:24]), bars_per_day=24)) == DAILY | GROWTH | TRADING | RELATIVE
 
 
 def test_drawdown_is_seen_inside_the_day_and_sharpe_is_not_moved_by_it() -> None:
