@@ -3,21 +3,29 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.config import RunConfig
 from engine.data.align import Panel
 from engine.data.bars import Bars
 from engine.execution import simulate
 from engine.hooks import Hooks, Stage, within
-from engine.pieces import NOTHING, Piece, Shared, account_of, look, spread_signals, wanted
+from engine.pieces import NOTHING, Shared, account_of, look, spread_signals, wanted, worst
 from engine.portfolio import Shares, Together
 from engine.results import Ledger, Signals, Targets
+from engine.types import Floats
 
 
 @dataclass(frozen=True)
 class Decided:
-    """What a run wants, before anything is traded; ``failures`` are the warnings of symbols that take no part."""
+    """What a run wants, before anything is traded.
 
-    pieces: Mapping[str, Piece]
+    ``context`` (T, N) by name is what trades are told with, ``startup`` the worst start-up error of each feature,
+    ``failures`` the warnings of symbols that take no part.
+    """
+
+    context: Mapping[str, Floats]
+    startup: Mapping[str, float]
     failures: Mapping[str, Mapping[str, str]]
     signals: Signals
     targets: Targets
@@ -34,10 +42,13 @@ def decide(config: RunConfig, panel: Panel, hooks: Hooks, shared: Shared = NOTHI
         pieces, failures = look(config, panel, hooks, shared, first)
     with within(hooks, Stage.STRATEGY):
         signals = spread_signals(panel, pieces)
+        context = {n: panel.spread({s: p.context[n] for s, p in pieces.items()}, np.nan) for n in config.context()}
     with within(hooks, Stage.SIZING):
-        targets = wanted(panel, pieces, config)
+        targets = wanted(panel, pieces, config, signals)
+        startup = worst(pieces)
+        del pieces  # as large as what was made of them
         together, weighting = account_of(config, panel, targets, tuple(failures), hooks)
-    return Decided(pieces, failures, signals, targets, together, weighting)
+    return Decided(context, startup, failures, signals, targets, together, weighting)
 
 
 def settle(config: RunConfig, bars: Bars, decided: Decided) -> Ledger:

@@ -116,19 +116,23 @@ def spread_signals(panel: Panel, pieces: Mapping[str, Piece]) -> Signals:
     return Signals(values, max(p.signals.warmup for p in pieces.values()))
 
 
-def wanted(panel: Panel, pieces: Mapping[str, Piece], config: RunConfig) -> Targets:
-    """Sizes and decisions of all symbols on the panel. A symbol decides on bars of its own only."""
+def wanted(panel: Panel, pieces: Mapping[str, Piece], config: RunConfig, signal: Signals) -> Targets:
+    """Sizes and decisions of all symbols on the panel, whose signals are ``signal``.
+
+    A symbol decides on bars of its own only. What sizing left as it was is the same array.
+    """
     if len(pieces) == 1:
         return next(iter(pieces.values())).targets
+    values, weights = signal.values, signal.values
+    if any(p.targets.signals is not p.signals.values for p in pieces.values()):
+        values = panel.spread({s: p.targets.signals for s, p in pieces.items()}, 0.0)
+    if any(p.targets.weights is not p.signals.values for p in pieces.values()):
+        weights = panel.spread({s: p.targets.weights for s, p in pieces.items()}, 0.0)
     decides = np.zeros((len(panel.bars), len(panel.bars.symbols)), dtype=np.bool_)
     for i, symbol in enumerate(panel.bars.symbols):
-        decides[panel.rows[symbol], i] = pieces[symbol].targets.decides[:, 0]
-    return Targets(
-        panel.spread({s: p.targets.weights for s, p in pieces.items()}, 0.0),
-        decides,
-        panel.spread({s: p.targets.signals for s, p in pieces.items()}, 0.0),
-        notional=config.risk.notional,
-    )
+        own = pieces[symbol].targets.decides[:, 0]
+        decides[slice(None) if len(own) == len(decides) else panel.rows[symbol], i] = own
+    return Targets(weights, decides, values, notional=config.risk.notional)
 
 
 def account_of(

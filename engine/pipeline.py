@@ -16,7 +16,7 @@ Symbols share one account, or each has its own and goes through all of this alon
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,9 +25,10 @@ from engine.account import Decided, decide, settle
 from engine.config import RunConfig, parse_config
 from engine.data import sessions
 from engine.data.align import Panel, align, beside
-from engine.data.bars import Bars, Dataset
+from engine.data.bars import COLUMNS, Bars, Dataset
 from engine.data.benchmark import Benchmark
 from engine.data.checks import describe_rows
+from engine.data.mapped import forget
 from engine.data.resample import Resampled
 from engine.data.tally import tally
 from engine.errors import CancelledError, ConfigError, FieldError
@@ -37,7 +38,7 @@ from engine.hooks import Hooks, Mapper, NoHooks, Stage, spread, within
 from engine.metrics.annualise import daily_curve
 from engine.metrics.core import core_metrics
 from engine.outcome import Result, assumptions, partial_curve, warn, warn_idle
-from engine.pieces import Shared, sentence, worst
+from engine.pieces import Shared, sentence
 from engine.results import Ledger, Metric, Signals, Targets, Trades
 from engine.subject import Ran, validate
 
@@ -56,7 +57,7 @@ def run(
 
     ``config`` is a RunConfig or the plain values of one; ``data`` a dataset that holds its symbols; ``cache`` keeps
     features for further runs on the same rows; ``mapper`` is ``map`` or one that works in threads, for independent
-    accounts or else for the replicates of tests: the result is the same. Raises ``ConfigError``, ``DataError``, and
+    accounts or else for the symbols' rows and the replicates of tests: the result is the same. Raises ``ConfigError``, ``DataError``, and
     whatever ``hooks`` raise to stop it.
     """
     hooks = hooks or NoHooks()
@@ -72,11 +73,10 @@ def run_account(
 ) -> Result:
     """Run the symbols of ``made`` on one account."""
     with within(hooks, Stage.DATA):
-        market = market_of(config, data, made)
+        market = market_of(config, data, made, mapper)
         panel, bars, digests = market.panel, market.panel.bars, market.digests
     decided = decide(config, panel, hooks, Shared(digests, cache, startup=True))
-    pieces, signal, target, together = decided.pieces, decided.signals, decided.targets, decided.together
-    context = {n: panel.spread({s: p.context[n] for s, p in pieces.items()}, np.nan) for n in config.context()}
+    signal, target, together = decided.signals, decided.targets, decided.together
     with within(hooks, Stage.EXECUTION):
         ledger = settle(config, bars, decided)
         trades = round_trips(ledger, bars)
@@ -92,8 +92,8 @@ def run_account(
         hash=config.identity(digests),
         digests=digests,
         bars=bars,
-        context=context,
-        startup=worst(pieces),
+        context=decided.context,
+        startup=decided.startup,
         signals=signal,
         targets=target,
         ledger=ledger,
@@ -115,7 +115,6 @@ def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCach
     lacking = {s: errors[0].message for s, errors in config.unusable(data).items()}
     made = config.window.bars(data)
     compared = config.window.compared(data, made)
-    digests = config.window.digests(made, compared)
     lacking |= {s: "no bar is left in the period" for s in config.symbols if s not in made}
     usable = [symbol for symbol in made if symbol not in lacking]
 
@@ -136,6 +135,8 @@ def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCach
     lacking |= {symbol: why for symbol, why in found.items() if isinstance(why, str)}
     if not parts:
         raise ConfigError([FieldError("/symbols", "no_symbol_left", f"{s}: {why}") for s, why in lacking.items()])
+    known = {s: parts[s].digests[s] if s in parts else mine.digest() for s, mine in made.items()}
+    digests = config.window.digests(known, compared)
     return _added_up(config, data, parts, lacking, digests, benchmark_of(config, compared), hooks)
 
 
@@ -250,23 +251,42 @@ class Market:
     benchmark: Benchmark | None
 
 
-def market_of(config: RunConfig, data: Dataset, made: Made) -> Market:
+def market_of(config: RunConfig, data: Dataset, made: Made, mapper: Mapper = map) -> Market:
     """Align what ``made`` holds, and look at it. Raises ``ConfigError`` where nothing is left."""
-    conventions = next(iter(made.values())).conventions
-    odd = {s: tally(mine.series) for s, mine in made.items()}
-    priced = {s for s, found in odd.items() if found.unpriced == 0}
+    symbols = sorted(made)
+    seen = dict(zip(symbols, mapper(_seen, [made[s] for s in symbols]), strict=True))
+    priced = {s for s, found in seen.items() if found.priced}
+    conventions = made[symbols[0]].conventions
     panel = align({s: mine.series for s, mine in made.items()}, conventions, config.portfolio.align, priced)
     if not len(panel.bars):
         raise ConfigError([FieldError("/symbols", "no_common_bar", "there is no bar that all symbols have")])
-    report = {}
-    for symbol, mine in sorted(made.items()):
-        report[symbol] = describe_rows(mine.series, mine.conventions, odd[symbol])
-        if mine.info is not None:
-            report[symbol]["resampled"] = dict(mine.info)
-        if len(made) > 1:
+    report = {s: dict(found.report) for s, found in seen.items()}
+    if len(made) > 1:
+        for symbol in symbols:
             report[symbol]["lost_to_alignment"] = panel.lost[symbol]
     compared = config.window.compared(data, made)
-    return Market(panel, config.window.digests(made, compared), report, benchmark_of(config, compared))
+    digests = config.window.digests({s: found.digest for s, found in seen.items()}, compared)
+    return Market(panel, digests, report, benchmark_of(config, compared))
+
+
+class _Seen(NamedTuple):
+    """The rows of a symbol: their digest, whether every bar has its prices, and what is odd about them."""
+
+    digest: str
+    priced: bool
+    report: Mapping[str, Any]
+
+
+def _seen(mine: Resampled) -> _Seen:
+    """Read all rows of a symbol. The process need not keep them: few are needed again, and not at once."""
+    odd = tally(mine.series)
+    report = describe_rows(mine.series, mine.conventions, odd)
+    if mine.info is not None:
+        report["resampled"] = dict(mine.info)
+    found = _Seen(mine.digest(), odd.unpriced == 0, report)
+    for name in ("time", *COLUMNS):
+        forget(getattr(mine.series, name))
+    return found
 
 
 def benchmark_of(config: RunConfig, compared: Resampled | None) -> Benchmark | None:

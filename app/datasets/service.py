@@ -168,7 +168,7 @@ class DatasetService:
         data = self._open(name, digest, window.needed)
         made = window.bars(data)
         return Period(
-            digests=window.digests(made, window.compared(data, made)),
+            digests=window.digests({s: bars.digest() for s, bars in made.items()}, window.compared(data, made)),
             rows=sum(len(bars.series) for bars in made.values()),
             bars=len(panel_times([bars.series.time for bars in made.values()], window.align)),
             start_ns=min(int(bars.series.time[0]) for bars in made.values()),

@@ -60,13 +60,13 @@ class Window:
         (series,) = data.select([self.benchmark])
         return benchmark_rows(self.benchmark, series, data.conventions, made.values())
 
-    def digests(self, made: Mapping[str, Resampled], compared: Resampled | None) -> dict[str, str]:
-        """What a run's identity knows of its rows: a digest by symbol, and the benchmark's under its field's name.
+    def digests(self, own: Mapping[str, str], compared: Resampled | None) -> dict[str, str]:
+        """What a run's identity knows of its rows: its ``own`` by symbol, and the benchmark's under its field's name.
 
         That begins with a slash, and no symbol does.
         """
-        own = {symbol: mine.digest() for symbol, mine in sorted(made.items())}
-        return own if compared is None else own | {POINTER: compared.digest()}
+        known = dict(sorted(own.items()))
+        return known if compared is None else known | {POINTER: compared.digest()}
 
     def rows(self, series: Mapping[str, Series]) -> dict[str, Series]:
         """The rows of each symbol; there may be none."""

@@ -1,13 +1,14 @@
 """Several symbols on one clock: the bars all of them have, or the bars any of them has (semantics section 8)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from engine.data.bars import COLUMNS, Bars, Conventions, Series
-from engine.types import Floats, Ints
+from engine.data.bars import Bars, Conventions, Series
+from engine.data.stacked import Stacked
+from engine.types import Floats, Ints, Times
 
 Align = Literal["intersection", "union"]
 
@@ -85,17 +86,23 @@ def align(
             if len(rows) > len(time):
                 kept[symbol] = rows.take(np.searchsorted(rows.time, time), whole=True)
                 lost[symbol] = len(rows) - len(time)
-    own = {s: Bars.of(s, kept[s], conventions, priced=s in priced) for s in symbols}
-    rows_of = {symbol: np.searchsorted(time, own[symbol].time) for symbol in symbols}
-    return Panel(_stack(symbols, own, rows_of, time), own, rows_of, lost)
+        # One clock, which is in memory once and not once a symbol.
+        kept = {symbol: replace(rows, time=time) for symbol, rows in kept.items()}
+    return _panel({s: Bars.of(s, kept[s], conventions, priced=s in priced) for s in symbols}, time, lost)
 
 
 def beside(own: Mapping[str, Bars]) -> Panel:
     """Bars of single symbols, (T_i, 1) each, on the clock of all of them."""
     symbols = tuple(sorted(own))
     time = _all([own[symbol].time for symbol in symbols])
-    rows_of = {symbol: np.searchsorted(time, own[symbol].time) for symbol in symbols}
-    return Panel(_stack(symbols, own, rows_of, time), own, rows_of, dict.fromkeys(symbols, 0))
+    return _panel({s: own[s] for s in symbols}, time, dict.fromkeys(symbols, 0))
+
+
+def _panel(own: Mapping[str, Bars], time: Times, lost: Mapping[str, int]) -> Panel:
+    """Symbols in the order of names on a clock that has every bar of theirs."""
+    every = np.arange(len(time))
+    rows = {s: every if len(mine) == len(time) else np.searchsorted(time, mine.time) for s, mine in own.items()}
+    return Panel(Stacked(list(own.values()), list(rows.values()), time), own, rows, lost)
 
 
 def panel_times(times: Sequence[Ints], how: Align) -> Ints:
@@ -119,32 +126,3 @@ def _all(times: Sequence[Ints]) -> Ints:
         if not np.array_equal(found, other):
             found = np.union1d(found, other)
     return found
-
-
-def _stack(symbols: tuple[str, ...], own: Mapping[str, Bars], rows: Mapping[str, Ints], time: Ints) -> Bars:
-    """Columns (T, N) of the symbols' own bars; no price, no volume and no trade where one is missing."""
-    shape = len(time), len(symbols)
-    even = all(own[s].ends is None for s in symbols)
-    ends = np.empty(0 if even else len(time), dtype=np.int64)
-    columns = {c: np.empty(shape) for c in COLUMNS}
-    tradable = np.zeros(shape, dtype=np.bool_)
-    names = set.intersection(*(set(own[s].extra) for s in symbols))
-    extra = {name: np.full(shape, np.nan) for name in sorted(names)}
-    for i, symbol in enumerate(symbols):
-        mine, at = own[symbol], rows[symbol]
-        if not even:
-            ends[at] = mine.close_time
-        for name, column in columns.items():
-            if len(at) < len(time):
-                column[:, i] = 0.0 if name == "volume" else np.nan
-            column[at, i] = getattr(mine, name)[:, 0]
-        tradable[at, i] = mine.tradable[:, 0]
-        for name, column in extra.items():
-            column[at, i] = mine.extra[name][:, 0]
-    for array in (*columns.values(), *extra.values(), tradable, ends):
-        array.flags.writeable = False
-    conventions = own[symbols[0]].conventions
-    made = Bars(symbols, conventions, time, None if even else ends, **columns, tradable=tradable, extra=extra)
-    if all(len(rows[s]) == len(time) and own[s].is_priced for s in symbols):
-        made.mark_priced()
-    return made

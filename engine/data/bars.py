@@ -5,7 +5,7 @@ A stamp in a file becomes an open time here; after that nobody asks which end of
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.canonical import array_digest, canonical_bytes, sha256_hex
+from engine.data.mapped import stamps
 from engine.errors import DataError, nearest
 from engine.kernels import kernel
 from engine.types import NANOSECONDS_PER_SECOND, Bools, Floats, Ints, Times
@@ -90,6 +91,7 @@ class Series:
     has_volume: bool | None = field(default=None, kw_only=True)
     close_time: Times | None = field(default=None, kw_only=True)
     extra: Mapping[str, Floats] = field(default_factory=dict, kw_only=True)
+    _digests: dict[Any, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Decide ``has_volume`` where nobody has: slices take it over from the whole series."""
@@ -101,6 +103,8 @@ class Series:
 
     def slice(self, first: int, last: int) -> "Series":
         """Rows ``first`` to ``last`` (exclusive), as views."""
+        if first == 0 and last == len(self):
+            return self
         rows = (getattr(self, c)[first:last] for c in COLUMNS)
         closes = None if self.close_time is None else self.close_time[first:last]
         extra = {name: values[first:last] for name, values in self.extra.items()}
@@ -125,7 +129,18 @@ class Series:
         return self.slice(first, max(first, last))
 
     def digest(self, conventions: Conventions) -> str:
-        """SHA-256 of these rows together with what is declared about them."""
+        """SHA-256 of these rows together with what is declared about them.
+
+        Rows mapped from files are read for it once, and again where a file has changed.
+        """
+        state = stamps((self.time, *(getattr(self, c) for c in COLUMNS), *self.extra.values()))
+        if state is None or self.close_time is not None:
+            return self._digest(conventions)
+        if (conventions, state) not in self._digests:
+            self._digests[conventions, state] = self._digest(conventions)
+        return self._digests[conventions, state]
+
+    def _digest(self, conventions: Conventions) -> str:
         closes = () if self.close_time is None else (self.close_time,)
         rows = array_digest([self.time, *(getattr(self, c) for c in COLUMNS), *closes])
         identity: dict[str, Any] = {"rows": rows, "has_volume": bool(self.has_volume), **conventions.identity()}
@@ -238,7 +253,8 @@ class Bars:
         """Bars ``first`` to ``last`` (exclusive), as views."""
         arrays = {name: getattr(self, name)[first:last] for name in ("time", *COLUMNS, "tradable")}
         extra = {name: values[first:last] for name, values in self.extra.items()}
-        return replace(self, **arrays, ends=None if self.ends is None else self.ends[first:last], extra=extra)
+        ends = None if self.ends is None else self.ends[first:last]
+        return Bars(self.symbols, self.conventions, ends=ends, extra=extra, **arrays)
 
     def begins(self, whole: "Bars") -> bool:
         """Whether these are the first bars of ``whole``, or all of them: the same memory, not only equal."""
@@ -256,7 +272,11 @@ class Bars:
         for array in (*arrays.values(), *extra.values()):
             array.flags.writeable = False
         ends = None if self.ends is None else self.ends[rows]
-        return replace(self, symbols=(self.symbols[i],), time=self.time[rows], ends=ends, extra=extra, **arrays)
+        return Bars((self.symbols[i],), self.conventions, self.time[rows], ends, extra=extra, **arrays)
+
+    def one(self, name: str, i: int) -> npt.NDArray[Any]:
+        """(T,) a column of one symbol, by the name of its field."""
+        return np.ascontiguousarray(getattr(self, name)[:, i])
 
     def column(self, name: str) -> Floats:
         """(T, N) of ``open``, ``high``, ``low``, ``close``, ``volume`` or an extra column.

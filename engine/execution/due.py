@@ -7,7 +7,7 @@ import numpy as np
 from engine.execution.exits import end_waiting, note_fill
 from engine.execution.inputs import Market, Records, Rules
 from engine.execution.pricing import CLOSE, FILLED, NONE, OPEN, PARTIAL, book, cash_factor, impacted, same, to_lot
-from engine.kernels import part
+from engine.kernels import kernel, part
 from engine.results import Reason
 from engine.types import Bools, Floats
 
@@ -27,7 +27,7 @@ class Scratch(NamedTuple):
     held: Floats
 
 
-@part
+@kernel
 def scratch_for(assets: int) -> Scratch:
     """Room for N symbols."""
     return Scratch(

@@ -92,7 +92,7 @@ def made_of(path: Floats, mark: Floats, records: "Written", told: "Told", accrue
     )
 
 
-@part
+@kernel
 def grown(records: Records, needed: int) -> Records:
     """A buffer with room for ``needed`` rows, twice as large when it must grow."""
     size = records.shape[0]

@@ -103,7 +103,7 @@ class Market(NamedTuple):
     """Arrays (T, N) but ``close_time`` (T,) ns. ``mark`` is the close, or the last valid one before.
 
     Of ``close_time`` only differences count. ``base`` is the price orders fill at, before slippage. ``sigma`` and
-    ``adv`` are (0, 0) where no model needs them, and so is ``volume``.
+    ``adv`` are (0, 0) where no model needs them, and so is ``volume``; ``high`` and ``low`` where there are no exits.
     """
 
     open: Floats
@@ -159,8 +159,8 @@ def market(bars: Bars, rules: Execution) -> Market:
     sigma, adv = _impact_inputs(bars, [c.slippage for c in costs], valid)
     arrays = {
         "open": bars.open,
-        "high": bars.high,
-        "low": bars.low,
+        "high": bars.high if rules.exits else _NOTHING,
+        "low": bars.low if rules.exits else _NOTHING,
         "base": base,
         "mark": bars.close if valid.all() else _forward(bars.close, valid),
         "volume": bars.volume if uses_volume else _NOTHING,

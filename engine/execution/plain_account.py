@@ -186,10 +186,11 @@ class Account:
         self.ambiguous = 0
 
     def bar(self, t: int, i: int) -> Bar:
-        """One symbol's bar; volume is NaN where nothing asks for it."""
+        """One symbol's bar; NaN what nothing asks for."""
         m = self.market
-        opened, high, low, base, mark = (float(p[t, i]) for p in (m.open, m.high, m.low, m.base, m.mark))
-        volume = float(m.volume[t, i]) if m.volume.size else math.nan
+        opened, high, low, base, mark, volume = (
+            float(p[t, i]) if p.size else math.nan for p in (m.open, m.high, m.low, m.base, m.mark, m.volume)
+        )
         return Bar(opened, high, low, base, mark, volume, bool(m.valid[t, i]), bool(m.tradable[t, i]))
 
     def equity(self, prices: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ from engine.execution.decisions import SIGNAL, SUPERSEDED, decide, leave, leave_
 from engine.execution.exits import AT_OPEN, close_position, end_waiting, place
 from engine.execution.inputs import Market, Records, Rules, read_only
 from engine.execution.pricing import END_OF_DATA, NONE
-from engine.kernels import part
+from engine.kernels import kernel, part
 from engine.portfolio.correlation import Estimates, estimate
 from engine.portfolio.limits import Bounds, limit
 from engine.portfolio.plan import Portfolio, Together
@@ -79,7 +79,7 @@ class Room(NamedTuple):
     refused: Ints
 
 
-@part
+@kernel
 def room_for(assets: int) -> Room:
     """Room for N symbols."""
     return Room(
@@ -309,7 +309,7 @@ def next_snapshot(t: int, interval: int, rows: int) -> int:
     return min(rows, t + interval - 1 - t % interval) if interval > 0 else rows
 
 
-@part
+@kernel
 def take(
     t: int, plan: Plan, seen: Market, held: Floats, flat: bool, known: Estimates, snaps: Records, at: int,
     pairs: Records, count: int,

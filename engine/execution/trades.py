@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.data.bars import Bars
-from engine.execution.inputs import Records
+from engine.data.mapped import forget
+from engine.execution.inputs import Records, read_only
 from engine.execution.pricing import CLOSE
 from engine.execution.records import columns
 from engine.kernels import kernel
@@ -47,10 +48,18 @@ def round_trips(ledger: Ledger, bars: Bars) -> Trades:
     """Every trade of the account. An open trade's P&L is marked at the last close."""
     fills = ledger.fills
     trades = np.zeros(len(fills), dtype=TRADE)
-    last = ledger.mark[-1] if len(ledger.mark) else ledger.open_borrow
-    count = pair(fill_arrays(fills), np.ascontiguousarray(last), ledger.open_borrow, trades)
-    excursions(trades[:count], bars.high, bars.low, bars.valid, np.ascontiguousarray(last))
-    return Trades(**columns(trades[:count], Trades))
+    last = np.ascontiguousarray(ledger.mark[-1] if len(ledger.mark) else ledger.open_borrow)
+    trades = trades[: pair(fill_arrays(fills), last, ledger.open_borrow, trades)]
+    # A symbol at a time: its prices one after the other, and not those of all symbols in between.
+    order = np.argsort(trades["asset"], kind="stable")
+    for mine in np.split(order, np.flatnonzero(np.diff(trades["asset"][order])) + 1):
+        if len(mine):
+            i = int(trades["asset"][mine[0]])
+            high, low, valid = (read_only(bars.one(name, i)) for name in ("high", "low", "valid"))
+            excursions(trades, mine, high, low, valid, float(last[i]))
+            forget(high)
+            forget(low)
+    return Trades(**columns(trades, Trades))
 
 
 class FillArrays(NamedTuple):
@@ -178,16 +187,15 @@ def pair_plain(fills: FillArrays, last: Floats, open_borrow: Floats, trades: Rec
 
 
 @kernel
-def excursions(trades: Records, highs: Floats, lows: Floats, valid: Bools, last: Floats) -> None:
-    """Best and worst a trade ever stood, in currency.
+def excursions(trades: Records, mine: Ints, highs: Floats, lows: Floats, valid: Bools, last: float) -> None:
+    """Best and worst each of one symbol's trades ever stood, in currency; ``mine`` is which of the trades these are.
 
     Its bars from the entry (the one after, where the entry was not at the open) to the one before the exit (that
-    of the exit, where it was at the close), and the exit itself, or the mark at the end. ``valid`` (T, N): bars without
-    a price are passed over; ``last`` (N,) the marks at the end.
+    of the exit, where it was at the close), and the exit itself, or the mark at the end. ``valid`` (T,): bars without
+    a price are passed over; ``last`` the mark at the end.
     """
-    for k in range(trades.shape[0]):
+    for k in mine:
         trade = trades[k]
-        i = trade["asset"]
         ended = trade["exit_bar"] >= 0
         begin_bar = trade["entry_bar"] + (0 if trade["entry_moment"] == AT_OPEN else 1)
         end = highs.shape[0]
@@ -196,10 +204,10 @@ def excursions(trades: Records, highs: Floats, lows: Floats, valid: Bools, last:
         top = trade["entry_price"]
         bottom = trade["entry_price"]
         for t in range(begin_bar, end):
-            if valid[t, i]:
-                top = max(top, highs[t, i])
-                bottom = min(bottom, lows[t, i])
-        left = trade["exit_price"] if ended else last[i]
+            if valid[t]:
+                top = max(top, highs[t])
+                bottom = min(bottom, lows[t])
+        left = trade["exit_price"] if ended else last
         top = max(top, left)
         bottom = min(bottom, left)
         up = (top - trade["entry_price"]) * trade["quantity"]
@@ -208,15 +216,15 @@ def excursions(trades: Records, highs: Floats, lows: Floats, valid: Bools, last:
         trade["mae"] = down if trade["side"] > 0 else -up
 
 
-def excursions_plain(trades: Records, highs: Floats, lows: Floats, valid: Bools, last: Floats) -> None:
+def excursions_plain(trades: Records, mine: Ints, highs: Floats, lows: Floats, valid: Bools, last: float) -> None:
     """Twin of :func:`excursions`."""
-    for trade in trades:
+    for k in mine.tolist():
+        trade = trades[k]
         entry, ended = float(trade["entry_price"]), trade["exit_bar"] >= 0
         first = int(trade["entry_bar"]) + int(trade["entry_moment"] != AT_OPEN)
         bars = slice(first, trade["exit_bar"] + int(trade["exit_moment"] == AT_END) if ended else None)
-        after = float(trade["exit_price"]) if ended else float(last[trade["asset"]])
-        fine = valid[bars, trade["asset"]]
-        seen = [*highs[bars, trade["asset"]][fine].tolist(), *lows[bars, trade["asset"]][fine].tolist()]
+        after = float(trade["exit_price"]) if ended else last
+        seen = [*highs[bars][valid[bars]].tolist(), *lows[bars][valid[bars]].tolist()]
         prices = [entry, *seen, after]
         best, worst = (max(prices), min(prices)) if trade["side"] > 0 else (min(prices), max(prices))
         trade["mfe"] = trade["side"] * (best - entry) * trade["quantity"]

@@ -90,11 +90,14 @@ def sqn_pnl(trades: Trades) -> Metric:
 
 def sqn(ledger: Ledger, trades: Trades) -> Metric:
     """System quality number on R-multiples, net P&L over initial risk (Tharp 2008); null where a trade had no stop."""
-    pnl, risk = trades.pnl_net[trades.closed], initial_risk(ledger, trades)[trades.closed]
+    pnl, no_stop = trades.pnl_net[trades.closed], "a closed trade had no stop to measure its risk by"
     if len(pnl) == 0:
         return Metric(None, "ratio", NONE_CLOSED)
+    if not np.isfinite(ledger.fills.stop).any():
+        return Metric(None, "ratio", no_stop)
+    risk = initial_risk(ledger, trades)[trades.closed]
     if not np.all(np.isfinite(risk) & (risk > 0.0)):
-        return Metric(None, "ratio", "a closed trade had no stop to measure its risk by")
+        return Metric(None, "ratio", no_stop)
     with np.errstate(over="ignore"):
         multiples = pnl / risk
     return _quality(multiples, "R-multiples")

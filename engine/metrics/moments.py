@@ -45,7 +45,8 @@ def moments(returns: Floats, noun: str = "daily returns") -> Moments:
         return _unknown(count, f"fewer than two {noun}")
     low, high = float(returns.min()), float(returns.max())
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
+        mean = float(returns.mean())
+        deviation = float(returns.std(ddof=1, mean=np.array([mean])))
     if not all(map(math.isfinite, (low, high, mean, deviation))):
         return _unknown(count, f"{noun} are too large for a float")
     constant = high - low <= DUST * max(1.0, abs(low), abs(high))

@@ -100,30 +100,24 @@ def standardise(returns: Floats, i: int, minimum: int, scaled: Floats, volatilit
 
 @part
 def products(scaled: Floats, correlation: Floats) -> None:
-    """Upper triangle of the products of columns, each a sum over rows in their order; four by four in registers."""
+    """Upper triangle of the products of columns, each a sum over rows in their order.
+
+    A symbol with all after it at once, four rows at a time: plain runs over arrays become vector code.
+    """
     rows, assets = scaled.shape
-    whole = assets - assets % 4
-    for i in range(0, whole, 4):
-        for j in range(i, whole, 4):
-            a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
-            c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = 0.0
-            for k in range(rows):
-                w, x, y, z = scaled[k, j], scaled[k, j + 1], scaled[k, j + 2], scaled[k, j + 3]
-                a, b, c, d = scaled[k, i], scaled[k, i + 1], scaled[k, i + 2], scaled[k, i + 3]
-                a0, a1, a2, a3 = a0 + a * w, a1 + a * x, a2 + a * y, a3 + a * z
-                b0, b1, b2, b3 = b0 + b * w, b1 + b * x, b2 + b * y, b3 + b * z
-                c0, c1, c2, c3 = c0 + c * w, c1 + c * x, c2 + c * y, c3 + c * z
-                d0, d1, d2, d3 = d0 + d * w, d1 + d * x, d2 + d * y, d3 + d * z
-            correlation[i, j : j + 4] = (a0, a1, a2, a3)
-            correlation[i + 1, j : j + 4] = (b0, b1, b2, b3)
-            correlation[i + 2, j : j + 4] = (c0, c1, c2, c3)
-            correlation[i + 3, j : j + 4] = (d0, d1, d2, d3)
-    for j in range(whole, assets):
-        for i in range(j):
-            total = 0.0
-            for k in range(rows):
-                total += scaled[k, i] * scaled[k, j]
-            correlation[i, j] = total
+    whole = rows - rows % 4
+    for i in range(assets):
+        sums = correlation[i, i:]
+        sums[:] = 0.0
+        for k in range(0, whole, 4):
+            a, b, c, d = scaled[k, i], scaled[k + 1, i], scaled[k + 2, i], scaled[k + 3, i]
+            w, x, y, z = scaled[k, i:], scaled[k + 1, i:], scaled[k + 2, i:], scaled[k + 3, i:]
+            for j in range(len(sums)):
+                sums[j] = sums[j] + a * w[j] + b * x[j] + c * y[j] + d * z[j]
+        for k in range(whole, rows):
+            a, w = scaled[k, i], scaled[k, i:]
+            for j in range(len(sums)):
+                sums[j] += a * w[j]
 
 
 @part

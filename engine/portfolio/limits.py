@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.kernels import part
+from engine.kernels import kernel, part
 from engine.portfolio.redundancy import ranked, ranked_plain
 from engine.results import Reason
 from engine.types import Bools, Floats, Ints
@@ -88,7 +88,7 @@ def share_of_room(limit: float, fixed: float, more: float) -> float:
     return (limit - fixed) / more if beyond(limit, fixed) else 0.0
 
 
-@part
+@kernel
 def limit_positions(weights: Floats, current: Floats, decides: Bools, most: float, rank: Ints, why: Ints) -> None:
     """Positions beyond ``most`` are not entered: held symbols count first, then the largest weights."""
     count = 0

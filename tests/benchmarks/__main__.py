@@ -1,13 +1,13 @@
 """``python -m tests.benchmarks [part]...``: all without a name.
 
-Parts: service, health, engine, data, metrics, statistics, calibration, start, peers.
+Parts: service, health, engine, data, metrics, statistics, calibration, start, peers, portfolio.
 """
 
 import os
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import calibration, cold, data, engine, health, metrics, peers, service, statistics
+from tests.benchmarks import calibration, cold, data, engine, health, metrics, peers, portfolio, service, statistics
 
 PARTS: dict[str, Callable[[], None]] = {
     "service": service.main,
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "calibration": calibration.main,
     "start": cold.main,
     "peers": peers.main,
+    "portfolio": portfolio.main,
 }
 
 

@@ -1,11 +1,12 @@
 """Several symbols: against one, against the clock, and 250 of them beside a peer with cash sharing."""
 
-import ctypes
-import importlib
+import importlib.util
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,33 @@ import numpy as np
 import engine
 from engine.data import synthetic
 from engine.data.bars import Conventions, Dataset, Series
+from engine.data.columnar import open_mapped, write
 from tests.benchmarks.engine import RAW_BYTES, Stopwatch
 from tests.benchmarks.tables import quantile, show
 from tests.live import ROOT
 
 BARS, REPEATS = 100_000, 5
 MANY, MANY_BARS = 250, 98_280
+ONE = "one symbol, bars of three"
 STRATEGY = {"name": "dual_sma", "params": {"fast": 20, "slow": 50}}
 
 
 def main() -> None:
-    show("ms, warm, 100,000 bars", ("run", "ms", "times one symbol"), _ratios())
+    show(f"ms, warm, {BARS:,} bars each", ("run", "ms", "times one symbol of as many bars"), _ratios())
     show("whole process, s", ("run", "s"), [("ten symbols, a year of days", _cold_year())])
-    measured = _in_a_process("many")
-    rows = [(name, *values) for name, values in measured["rows"].items()]
-    title = f"{MANY} symbols, {MANY_BARS:,} minute bars each, shared capital, every day rebalanced"
-    show(title, ("run", "s", "peak growth, GiB"), rows)
+    with tempfile.TemporaryDirectory() as scratch:
+        _in_a_process("store", scratch)
+        parts = [_in_a_process("many", scratch)]
+        if importlib.util.find_spec("vectorbt") is not None:
+            parts.append(_in_a_process("peer", scratch))
+    rows = [(name, *values) for part in parts for name, values in part["rows"].items()]
+    title = f"{MANY} symbols, {MANY_BARS:,} minute bars each, mapped, shared capital, every day rebalanced"
+    show(title, ("run", "s", "peak of the process, GB"), rows)
 
 
-def _in_a_process(part: str) -> dict[str, Any]:
+def _in_a_process(part: str, *arguments: str) -> dict[str, Any]:
     """Measured in a process of its own: the peak of memory is a process's."""
-    command = [sys.executable, "-m", "tests.benchmarks.portfolio", part]
+    command = [sys.executable, "-m", "tests.benchmarks.portfolio", part, *arguments]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     measured: dict[str, Any] = json.loads(done.stdout)
     return measured
@@ -56,23 +63,24 @@ def _markets(count: int, bars: int, timeframe: str = "1m") -> Dataset:
 
 
 def _ratios() -> list[tuple[str, float, float]]:
-    data = _markets(3, BARS)
+    data, long = _markets(3, BARS), _markets(1, 3 * BARS)
     names = list(data.series)
-    runs: dict[str, dict[str, Any]] = {
-        "one symbol": {"symbols": names[:1]},
-        "three, independent": {"symbols": names, "portfolio": {"mode": "independent"}},
-        "three, portfolio": {"symbols": names, "portfolio": {"snapshot_interval": 1_000_000}},
-        "three, portfolio, snapshots": {"symbols": names},
+    runs: dict[str, tuple[Dataset, dict[str, Any]]] = {
+        ONE: (long, {"symbols": names[:1]}),
+        "one symbol": (data, {"symbols": names[:1]}),
+        "three, independent": (data, {"symbols": names, "portfolio": {"mode": "independent"}}),
+        "three, portfolio": (data, {"symbols": names, "portfolio": {"snapshot_interval": 1_000_000}}),
+        "three, portfolio, snapshots": (data, {"symbols": names}),
     }
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for k in range(REPEATS + 1):
-        for name, changes in runs.items():
+        for name, (market, changes) in runs.items():
             began = time.perf_counter()
-            engine.run({"dataset": data.name, "strategy": STRATEGY, **changes}, data)
+            engine.run({"dataset": market.name, "strategy": STRATEGY, **changes}, market)
             if k:
                 seconds[name].append(time.perf_counter() - began)
     middle = {name: quantile(values, 0.5) for name, values in seconds.items()}
-    return [(name, 1000 * value, value / middle["one symbol"]) for name, value in middle.items()]
+    return [(name, 1000 * value, value / middle[ONE]) for name, value in middle.items()]
 
 
 def _cold_year() -> float:
@@ -81,46 +89,61 @@ def _cold_year() -> float:
     return time.perf_counter() - began
 
 
-def _year() -> dict[str, Any]:
+def _year(_: str) -> dict[str, Any]:
     data = _markets(10, 365, "1d")
     result = engine.run({"dataset": data.name, "strategy": STRATEGY, "symbols": list(data.series)}, data)
     return {"rows": {"trades": len(result.trades)}}
 
 
-def _many() -> dict[str, Any]:
-    data = _markets(MANY, MANY_BARS)
+def _store(directory: str) -> dict[str, Any]:
+    write(_markets(MANY, MANY_BARS), Path(directory))
+    return {}
+
+
+def _many(directory: str) -> dict[str, Any]:
+    data = open_mapped(Path(directory))
     small = Dataset(data.name, data.conventions, {s: rows.slice(0, 2000) for s, rows in data.series.items()})
     config = {"dataset": data.name, "strategy": STRATEGY, "symbols": list(data.series)}
     config |= {"execution": {"rebalance": {"name": "daily", "band": 0.0}}, "portfolio": {"snapshot_interval": 5000}}
     engine.run(config, small)
     rows: dict[str, tuple[float, float]] = {}
-    for redundancy in ("scale", "off"):
-        ctypes.CDLL(None).malloc_trim(0)
+    for name, redundancy in (("scale, first run", "scale"), ("scale", "scale"), ("off", "off")):
         Path("/proc/self/clear_refs").write_text("5")
-        before, watch = _kibibytes("VmRSS"), Stopwatch()
-        began = time.perf_counter()
+        watch, began = Stopwatch(), time.perf_counter()
         result = engine.run(config | {"portfolio": {"snapshot_interval": 5000, "redundancy": redundancy}}, data, watch)
-        rows[f"redundancy {redundancy}"] = (time.perf_counter() - began, (_kibibytes("VmHWM") - before) / 2**20)
+        rows[f"redundancy {name}"] = (time.perf_counter() - began, _peak())
         for stage, seconds in watch.seconds.items():
-            rows[f"  {stage}"] = (seconds, 0.0)
+            rows[f"  {name}: {stage}"] = (seconds, 0.0)
         del result
-    rows["raw bytes"] = (0.0, MANY * MANY_BARS * RAW_BYTES / 2**30)
-    if importlib.util.find_spec("vectorbt") is not None:
-        rows["vectorbt, cash sharing, no correlation"] = _vectorbt(data)
+    rows["raw bytes"] = (0.0, MANY * MANY_BARS * RAW_BYTES / 1e9)
     return {"rows": rows}
 
 
-def _vectorbt(data: Dataset) -> tuple[float, float]:
+def _vectorbt(directory: str) -> dict[str, Any]:
     vbt = importlib.import_module("vectorbt")
-    close = np.column_stack([rows.close for rows in data.series.values()])
+    close = np.column_stack([rows.close for rows in open_mapped(Path(directory)).series.values()])
     size = np.full(close.shape, np.nan)
     size[::1440] = 1.0 / MANY
-    began, before = time.perf_counter(), _kibibytes("VmRSS")
-    portfolio = vbt.Portfolio.from_orders(
-        close, size, size_type="targetpercent", cash_sharing=True, group_by=True, call_seq="auto", fees=5e-4
-    )
-    portfolio.value().to_numpy()
-    return time.perf_counter() - began, (_kibibytes("VmHWM") - before) / 2**20
+    seconds = []
+    for rows in (2000, len(close)):  # the first compiles
+        began = time.perf_counter()
+        portfolio = vbt.Portfolio.from_orders(
+            close[:rows],
+            size[:rows],
+            size_type="targetpercent",
+            cash_sharing=True,
+            group_by=True,
+            call_seq="auto",
+            fees=5e-4,
+        )
+        portfolio.value().to_numpy()
+        seconds.append(time.perf_counter() - began)
+    return {"rows": {"vectorbt, cash sharing, no correlation": (seconds[-1], _peak())}}
+
+
+def _peak() -> float:
+    """The most memory the process had in use, GB."""
+    return _kibibytes("VmHWM") * 1024 / 1e9
 
 
 def _kibibytes(name: str) -> int:
@@ -128,5 +151,8 @@ def _kibibytes(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
+PARTS: dict[str, Callable[[str], dict[str, Any]]] = {"year": _year, "store": _store, "many": _many, "peer": _vectorbt}
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps({"year": _year, "many": _many}[sys.argv[1]]()))
+    part, directory = (*sys.argv[1:], "")[:2]
+    sys.stdout.write(json.dumps(PARTS[part](directory)))

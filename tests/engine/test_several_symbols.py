@@ -75,8 +75,9 @@ class TestIndependent:
         with pytest.raises(ConfigError, match=r"no bar is left of B.*no bar is left of C"):
             together(data, **period)
 
-    def test_threads_change_nothing(self) -> None:
-        asked = config(**THREE, portfolio={"mode": "independent"})
+    @pytest.mark.parametrize("mode", ["portfolio", "independent"])
+    def test_threads_change_nothing(self, mode: str) -> None:
+        asked = config(**THREE, portfolio={"mode": mode})
         with ThreadPoolExecutor(3) as pool:
             threaded = engine.run(asked, DATA, mapper=pool.map)
         assert bytes_of(threaded) == bytes_of(engine.run(asked, DATA))

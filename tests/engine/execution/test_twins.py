@@ -190,9 +190,11 @@ def test_trades_equal_their_twin(case: Case) -> None:
     count = pair(fills, last, made.open_borrow, both[0])
     assert pair_plain(fills, last, made.open_borrow, both[1]) == count
     kernel, plain = (trades[:count] for trades in both)
-    bars = case.market.high, case.market.low, case.market.valid, last
-    excursions(kernel, *bars)
-    excursions_plain(plain, *bars)
+    for i in range(len(last)):
+        mine = np.flatnonzero(kernel["asset"] == i)
+        high, low, valid = (read_only(c[:, i]) for c in (case.market.high, case.market.low, case.market.valid))
+        excursions(kernel, mine, high, low, valid, float(last[i]))
+        excursions_plain(plain, mine, high, low, valid, float(last[i]))
     # Profit is a difference of flows, so rounding is measured against the flows.
     flows = flows_of(result.fills) + float((kernel["quantity"] * np.nanmax(case.market.high, initial=0.0)).sum())
     assert_same_records(kernel, plain, dict.fromkeys(MONEY, 1e-12 * flows))
