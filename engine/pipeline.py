@@ -57,8 +57,8 @@ def run(
 
     ``config`` is a RunConfig or the plain values of one; ``data`` a dataset that holds its symbols; ``cache`` keeps
     features for further runs on the same rows; ``mapper`` is ``map`` or one that works in threads, for independent
-    accounts or else for the symbols' rows and the replicates of tests: the result is the same. Raises ``ConfigError``, ``DataError``, and
-    whatever ``hooks`` raise to stop it.
+    accounts or else for the symbols' rows and the replicates of tests: the result is the same. Raises
+    ``ConfigError``, ``DataError``, and whatever ``hooks`` raise to stop it.
     """
     hooks = hooks or NoHooks()
     config = (config if isinstance(config, RunConfig) else parse_config(config)).resolve(data)
