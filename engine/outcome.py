@@ -230,6 +230,22 @@ def warn(
     return tuple(found)
 
 
+def warn_still(bars: Bars, window: int) -> tuple[dict[str, str], ...]:
+    """Symbols that have no correlation for a while, since their price stands still through a whole window."""
+    found = []
+    for i, symbol in enumerate(bars.symbols if len(bars.symbols) > 1 else ()):
+        close = bars.close[:, i]
+        close = close[np.isfinite(close)]
+        moves = np.flatnonzero(np.diff(close)) + 1
+        longest = int(np.diff(moves, prepend=0, append=len(close)).max()) if len(close) else 0
+        if longest > min(window, len(close) - 1):
+            found.append(f"{symbol} ({longest} bars)")
+    if not found:
+        return ()
+    message = f"prices stand still through a whole window, without correlation there: {', '.join(found)}"
+    return ({"code": "CONSTANT_PRICES", "message": message},)
+
+
 def warn_idle(benchmark: Benchmark | None, bars: Bars) -> tuple[dict[str, str], ...]:
     """Days on which the benchmark has no close of its own: it stands still there, and the strategy may not."""
     if benchmark is None:

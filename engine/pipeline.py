@@ -37,7 +37,7 @@ from engine.features import SHARED_BYTES, FeatureCache
 from engine.hooks import Hooks, Mapper, NoHooks, Stage, spread, within
 from engine.metrics.annualise import daily_curve
 from engine.metrics.core import core_metrics
-from engine.outcome import Result, assumptions, partial_curve, warn, warn_idle
+from engine.outcome import Result, assumptions, partial_curve, warn, warn_idle, warn_still
 from engine.pieces import Shared, sentence
 from engine.results import Ledger, Metric, Signals, Targets, Trades
 from engine.subject import Ran, validate
@@ -193,6 +193,7 @@ def warnings_of(config: RunConfig, market: "Market", decided: Decided, ledger: L
     return (
         *decided.failures.values(),
         *warn(bars, ledger, decided.signals, market.report, leverage=config.execution.allow_leverage),
+        *warn_still(bars, config.portfolio.correlation_window),
         *warn_idle(market.benchmark, bars),
     )
 

@@ -258,6 +258,18 @@ def test_attribution_adds_up() -> None:
         assert sum(risk["contributions"].values()) == pytest.approx(risk["portfolio_volatility"])
 
 
+def test_prices_that_stand_still_are_reported() -> None:
+    prices = [101.0 + i % 7 for i in range(300)]
+    still = prices[:100] + [100.0] * 61 + prices[161:]
+    data = dataset(A=lively(1), B=series(still), C=series([50.0] * 300))
+    told = {w["code"]: w["message"] for w in together(data, {"correlation_window": 60}).warnings}
+    assert "B (61 bars), C (300 bars)" in told["CONSTANT_PRICES"]
+    told = {w["code"]: w["message"] for w in together(data, {"correlation_window": 61}).warnings}
+    assert "B (" not in told["CONSTANT_PRICES"]
+    assert "CONSTANT_PRICES" not in {w["code"] for w in together().warnings}
+    assert "CONSTANT_PRICES" not in {w["code"] for w in engine.run(config(symbols=["C"]), data).warnings}
+
+
 def test_symbols_may_be_named_in_any_order() -> None:
     one, other = together(), together(symbols=["C", "A", "B"])
     assert one.hash == other.hash
