@@ -9,7 +9,8 @@ from engine.canonical import canonical_bytes, sha256_hex
 from engine.config import RunConfig
 from engine.data import sessions
 from engine.data.align import Panel
-from engine.data.bars import Bars
+from engine.data.bars import COLUMNS, Bars
+from engine.data.mapped import forget
 from engine.errors import CancelledError, ConfigError, EngineError, FieldError
 from engine.features import Feature, FeatureCache, FeatureMatrix, feature_matrix
 from engine.hooks import Hooks, Stage
@@ -73,6 +74,8 @@ def look(
                 raise
             failures[symbol] = {"code": "SYMBOL_FAILED", "message": f"{symbol} takes no part: {sentence(error)}"}
             pieces[symbol] = _silent(bars, config)
+        if len(panel.own) > 1:
+            forget(*(getattr(bars, column) for column in COLUMNS))
         hooks.progress(Stage.FEATURES, (done + 1) / len(panel.own))
     if len(failures) == len(panel.own):
         raise ConfigError([FieldError("/symbols", "symbol_failed", str(w["message"])) for w in failures.values()])

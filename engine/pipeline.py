@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from engine import attribution, tables
 from engine.account import Decided, decide, settle
@@ -123,11 +124,13 @@ def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCach
         quiet = Quiet(hooks, done / len(usable))
         try:
             # Without the mapper: its threads compute accounts, and would wait for themselves.
-            return run_account(_alone(config, symbol), data, {symbol: made[symbol]}, quiet, cache)
+            part = run_account(_alone(config, symbol), data, {symbol: made[symbol]}, quiet, cache)
         except Exception as error:
             if quiet.stopped or isinstance(error, CancelledError):
                 raise
             return sentence(error)
+        forget(*_columns(made[symbol]))
+        return part
 
     with within(hooks, Stage.EXECUTION):
         found = dict(zip(usable, spread(mapper, one, range(len(usable))), strict=True))
@@ -156,7 +159,9 @@ def _added_up(
     signal = Signals(
         panel.spread({s: parts[s].signals.values for s in symbols}, 0.0), max(p.signals.warmup for p in parts.values())
     )
-    weights = panel.spread({s: parts[s].targets.weights for s in symbols}, 0.0)
+    weights = signal.values
+    if any(part.targets.weights is not part.signals.values for part in parts.values()):
+        weights = panel.spread({s: parts[s].targets.weights for s in symbols}, 0.0)
     decides = np.zeros(weights.shape, dtype=np.bool_)
     for i, symbol in enumerate(symbols):
         decides[panel.rows[symbol], i] = parts[symbol].targets.decides[:, 0]
@@ -285,9 +290,13 @@ def _seen(mine: Resampled) -> _Seen:
     if mine.info is not None:
         report["resampled"] = dict(mine.info)
     found = _Seen(mine.digest(), odd.unpriced == 0, report)
-    for name in ("time", *COLUMNS):
-        forget(getattr(mine.series, name))
+    forget(*_columns(mine))
     return found
+
+
+def _columns(mine: Resampled) -> tuple[npt.NDArray[Any], ...]:
+    """All there is of a symbol's rows."""
+    return (mine.series.time, *(getattr(mine.series, name) for name in COLUMNS))
 
 
 def benchmark_of(config: RunConfig, compared: Resampled | None) -> Benchmark | None:

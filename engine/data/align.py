@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from engine.data.bars import Bars, Conventions, Series
+from engine.data.mapped import forget
 from engine.data.stacked import Stacked
 from engine.types import Floats, Ints, Times
 
@@ -88,7 +89,10 @@ def align(
                 lost[symbol] = len(rows) - len(time)
         # One clock, which is in memory once and not once a symbol.
         kept = {symbol: replace(rows, time=time) for symbol, rows in kept.items()}
-    return _panel({s: Bars.of(s, kept[s], conventions, priced=s in priced) for s in symbols}, time, lost)
+    own = {s: Bars.of(s, kept[s], conventions, priced=s in priced) for s in symbols}
+    for rows in series.values():
+        forget(rows.time, rows.volume)  # looked at once, for the clock and for what can be traded
+    return _panel(own, time, lost)
 
 
 def beside(own: Mapping[str, Bars]) -> Panel:

@@ -9,16 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 
-def forget(array: npt.NDArray[Any]) -> None:
-    """Take the file an array is mapped from out of the process's memory; what is read again comes from the system's.
+def forget(*arrays: npt.NDArray[Any]) -> None:
+    """Take the files arrays are mapped from out of the process's memory; what is read again comes from the system's.
 
     Does nothing to an array that is not mapped, or that could be written to.
     """
-    held: object = array
-    while isinstance(held, np.ndarray) and not held.flags.writeable:
-        held = held.base
-    if isinstance(held, mmap.mmap) and hasattr(held, "madvise"):
-        held.madvise(mmap.MADV_DONTNEED)
+    for array in arrays:
+        held: object = array
+        while isinstance(held, np.ndarray) and not held.flags.writeable:
+            held = held.base
+        if isinstance(held, mmap.mmap) and hasattr(held, "madvise"):
+            held.madvise(mmap.MADV_DONTNEED)
 
 
 def stamps(arrays: Iterable[npt.NDArray[Any]]) -> tuple[tuple[int, int, int], ...] | None:

@@ -57,8 +57,7 @@ def round_trips(ledger: Ledger, bars: Bars) -> Trades:
             i = int(trades["asset"][mine[0]])
             high, low, valid = (read_only(bars.one(name, i)) for name in ("high", "low", "valid"))
             excursions(trades, mine, high, low, valid, float(last[i]))
-            forget(high)
-            forget(low)
+            forget(high, low)
     return Trades(**columns(trades, Trades))
 
 
