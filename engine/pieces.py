@@ -65,8 +65,7 @@ def look(
     failures: dict[str, Mapping[str, str]] = {}
     for done, (symbol, bars) in enumerate(panel.own.items()):
         try:
-            late = int(np.searchsorted(panel.rows[symbol], first))
-            pieces[symbol] = _piece(config, symbol, panel, shared, late)
+            pieces[symbol] = _piece(config, symbol, panel, shared, panel.own_before(symbol, first))
         except CancelledError:
             raise
         except Exception as error:

@@ -18,8 +18,8 @@ Align = Literal["intersection", "union"]
 class Panel:
     """Bars of N symbols in the order of names, and which of its bars are each symbol's own.
 
-    ``own`` by symbol: that symbol's own bars, (T_i, 1). ``rows`` by symbol (T_i,): where they stand in the panel.
-    ``lost`` by symbol: bars that alignment left out.
+    ``own`` by symbol: that symbol's own bars, (T_i, 1). ``rows`` by symbol (T_i,): where they stand in the panel,
+    nothing where there is one symbol, which has every bar. ``lost`` by symbol: bars that alignment left out.
     """
 
     bars: Bars
@@ -30,13 +30,19 @@ class Panel:
     @property
     def last(self) -> Ints:
         """(N,) the last bar of each symbol's data, -1 for one without any."""
+        if len(self.bars.symbols) == 1:
+            return np.array([len(self.bars) - 1])
         return np.array([int(self.rows[s][-1]) if len(self.rows[s]) else -1 for s in self.bars.symbols])
+
+    def own_before(self, symbol: str, bar: int) -> int:
+        """How many of a symbol's own bars come before a bar of the panel."""
+        return bar if len(self.bars.symbols) == 1 else int(np.searchsorted(self.rows[symbol], bar))
 
     def on(self, bars: Bars) -> "Panel":
         """The same symbols on other bars, at all or a part of the same times: each keeps the bars that are its own."""
         if len(self.bars.symbols) == 1:
             symbol = self.bars.symbols[0]
-            return Panel(bars, {symbol: bars}, {symbol: np.arange(len(bars))}, {symbol: 0})
+            return Panel(bars, {symbol: bars}, {}, {symbol: 0})
         first = int(np.searchsorted(self.bars.time, bars.time[0]))
         rows, own = {}, {}
         for i, symbol in enumerate(self.bars.symbols):
@@ -77,7 +83,7 @@ def align(
     symbols = tuple(sorted(series))
     if len(symbols) == 1:
         only = Bars.of(symbols[0], series[symbols[0]], conventions, priced=symbols[0] in priced)
-        return Panel(only, {symbols[0]: only}, {symbols[0]: np.arange(len(only))}, {symbols[0]: 0})
+        return Panel(only, {symbols[0]: only}, {}, {symbols[0]: 0})
     kept = dict(series)
     times = [rows.time for rows in series.values()]
     time = panel_times(times, how)

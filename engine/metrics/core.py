@@ -9,7 +9,7 @@ from engine.metrics import definitions, edge, ratios, relative
 from engine.metrics import distribution as shape
 from engine.metrics.definitions import Definition
 from engine.metrics.drawdown import max_drawdown, max_drawdown_duration, underwater
-from engine.metrics.moments import moments
+from engine.metrics.moments import moments, path_moments
 from engine.metrics.returns import cagr, calmar, martin, simple_returns, sortino, total_return
 from engine.metrics.trades import exact_sum, exposure, profit_factor, trade_count, turnover, win_rate
 from engine.results import Curve, Ledger, Metric, Trades
@@ -140,7 +140,7 @@ def _incomparable(curve: Curve, benchmark: Floats | None) -> str | None:
 def _sharpe_bar(equity: Floats, bars_per_year: float) -> Metric:
     if float(equity.min()) <= 0.0:
         return Metric(None, "ratio", _NO_RETURN)
-    return ratios.sharpe_of(moments(simple_returns(equity), "bar returns"), bars_per_year)
+    return ratios.sharpe_of(path_moments(equity, "bar returns"), bars_per_year)
 
 
 def _activity(ledger: Ledger, trades: Trades) -> dict[str, Metric]:

@@ -65,6 +65,83 @@ def moments(returns: Floats, noun: str = "daily returns") -> Moments:
     )
 
 
+def path_moments(equity: Floats, noun: str) -> Moments:
+    """Moments of the simple returns of equity (T + 1,) above 0, up to rounding those of :func:`moments`.
+
+    Returns are not kept: of millions of bars they are as large as a column of the data. Their partial moments are 0.
+    """
+    count = len(equity) - 1
+    if count < 2:
+        return _unknown(count, f"fewer than two {noun}")
+    low, high, total = path_sum(equity)
+    mean = total / count
+    if not all(map(math.isfinite, (low, high, mean))):
+        return _unknown(count, f"{noun} are too large for a float")
+    constant = high - low <= DUST * max(1.0, abs(low), abs(high))
+    # Over the range a difference to the mean is at most 1: no power of it can overflow.
+    second, third, fourth = (0.0,) * 3 if constant else path_powers(equity, mean, 1.0 / (high - low))
+    return Moments(
+        count=count,
+        mean=mean,
+        deviation=math.sqrt(second / (count - 1)) * (high - low),
+        skewness=0.0 if constant else third / count / (second / count) ** 1.5,
+        kurtosis=0.0 if constant else fourth / count / (second / count) ** 2,
+        gains=(0.0,) * 2,
+        losses=(0.0,) * 4,
+        missing=None,
+        unvarying=f"{noun} do not vary" if constant else None,
+    )
+
+
+BLOCK = 1024
+"""Returns that are added up by themselves, so that rounding does not grow with their number."""
+
+
+@kernel
+def path_sum(equity: Floats) -> tuple[float, float, float]:
+    """Least, largest and sum of the simple returns of equity (T + 1,)."""
+    low, high, total = np.inf, -np.inf, 0.0
+    for first in range(1, len(equity), BLOCK):
+        part = 0.0
+        for t in range(first, min(first + BLOCK, len(equity))):
+            r = equity[t] / equity[t - 1] - 1.0
+            part += r
+            low, high = min(low, r), max(high, r)
+        total += part
+    return low, high, total
+
+
+@kernel
+def path_powers(equity: Floats, mean: float, scale: float) -> tuple[float, float, float]:
+    """Sums of z^2, z^3 and z^4 with ``z = (r - mean) * scale`` over the simple returns of equity (T + 1,)."""
+    second = third = fourth = 0.0
+    for first in range(1, len(equity), BLOCK):
+        two = three = four = 0.0
+        for t in range(first, min(first + BLOCK, len(equity))):
+            z = (equity[t] / equity[t - 1] - 1.0 - mean) * scale
+            square = z * z
+            two += square
+            three += square * z
+            four += square * square
+        second += two
+        third += three
+        fourth += four
+    return second, third, fourth
+
+
+def path_sum_plain(equity: Floats) -> tuple[float, float, float]:
+    """Twin of :func:`path_sum`, up to rounding."""
+    returns = equity[1:] / equity[:-1] - 1.0
+    return float(returns.min()), float(returns.max()), math.fsum(returns.tolist())
+
+
+def path_powers_plain(equity: Floats, mean: float, scale: float) -> tuple[float, float, float]:
+    """Twin of :func:`path_powers`, up to rounding."""
+    z = (equity[1:] / equity[:-1] - 1.0 - mean) * scale
+    second, third, fourth = (math.fsum((z**power).tolist()) for power in (2, 3, 4))
+    return second, third, fourth
+
+
 def _unknown(count: int, reason: str) -> Moments:
     return Moments(count, 0.0, 0.0, 0.0, 0.0, (0.0,) * 2, (0.0,) * 4, reason, reason)
 

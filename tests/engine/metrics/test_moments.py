@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.metrics.moments import moments, power_sums, power_sums_plain
+from engine.metrics.moments import (
+    moments,
+    path_moments,
+    path_powers,
+    path_powers_plain,
+    path_sum,
+    path_sum_plain,
+    power_sums,
+    power_sums_plain,
+)
 
 RETURNS = st.lists(st.integers(-900, 900), min_size=2, max_size=30).filter(lambda v: min(v) < max(v))
 
@@ -54,3 +63,26 @@ def test_too_few_and_too_large() -> None:
         assert moments(np.zeros(count)).missing == "fewer than two daily returns"
     for large in ([1e300, -1e300, 0.0], [np.inf, 0.0], [np.nan, 0.0]):
         assert moments(np.array(large)).missing == "daily returns are too large for a float"
+
+
+@pytest.mark.parametrize("size", [3, 1024, 1025, 5000])
+def test_a_path_has_the_moments_of_its_returns(size: int) -> None:
+    equity = 100.0 * np.cumprod(1.0 + np.random.default_rng(size).standard_t(5, size) * 0.01)
+    of, expected = path_moments(equity, "bar returns"), moments(equity[1:] / equity[:-1] - 1.0, "bar returns")
+    for name in ("mean", "deviation", "skewness", "kurtosis"):
+        assert getattr(of, name) == pytest.approx(getattr(expected, name), rel=1e-9, abs=1e-13)
+    assert (of.count, of.missing, of.unvarying) == (expected.count, None, None)
+    assert path_sum(equity) == pytest.approx(path_sum_plain(equity), rel=1e-9, abs=1e-13)
+    assert path_powers(equity, 1e-3, 9.0) == pytest.approx(path_powers_plain(equity, 1e-3, 9.0), rel=1e-10)
+
+
+def test_a_path_without_moments_says_why() -> None:
+    assert path_moments(np.array([1.0, 2.0]), "bar returns").missing == "fewer than two bar returns"
+    assert path_moments(np.full(50, 7.0), "bar returns").unvarying == "bar returns do not vary"
+    growing = path_moments(1.01 ** np.arange(40.0), "bar returns")
+    assert (growing.unvarying, growing.deviation) == ("bar returns do not vary", 0.0)
+    assert (
+        path_moments(np.array([1e-300, 1e300, 1.0]), "bar returns").missing == "bar returns are too large for a float"
+    )
+    of = path_moments(np.array([1.0, 1e200, 1.0]), "bar returns")
+    assert all(math.isfinite(value) for value in (of.mean, of.deviation, of.skewness, of.kurtosis))
