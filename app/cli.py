@@ -202,7 +202,10 @@ def run(
         _change(values, {"fraction": data_frac, "portion": portion})
         _change(values, {"symbols": None if symbols is None else [s.strip() for s in symbols.split(",")]})
         given = {"mode": mode, "snapshot_interval": snapshot_interval, "correlation_threshold": correlation_threshold}
-        _change(values.setdefault("portfolio", {}), given)
+        portfolio = values.get("portfolio") or {}
+        if isinstance(portfolio, dict) and any(value is not None for value in given.values()):
+            _change(portfolio, given)
+            values["portfolio"] = portfolio
         _ask_for_slice(values)
     workers = at_most_cores(max_workers, lambda text: errors.print(f"warning: {text}", markup=False))
     wishes = Wishes(out, workers, profile, benchmark_out)

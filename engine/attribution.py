@@ -1,6 +1,6 @@
 """What each symbol of an account was and did: positions, contributions, correlations, snapshots, events."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -137,18 +137,18 @@ def _inactive(bars: Bars, ledger: Ledger, t: int) -> list[str]:
     return sorted(bars.symbols[i] for i in found.asset[gone].tolist())
 
 
-def events(bars: Bars, ledger: Ledger) -> list[dict[str, Any]]:
-    """What befell symbols and the account, as JSON values; ``symbol`` is null for the account."""
-    found = ledger.events
-    return [
-        {
-            "t": stamp(int(bars.close_time[t])),
-            "symbol": None if i < 0 else bars.symbols[i],
-            "state": STATES[Happening(kind)],
-            "reason": REASONS[Happening(kind)],
-        }
-        for t, i, kind in zip(found.bar.tolist(), found.asset.tolist(), found.kind.tolist(), strict=True)
-    ]
+def events(bars: Bars, ledger: Ledger, failed: Collection[str] = ()) -> list[dict[str, Any]]:
+    """What befell symbols and the account, as JSON values; ``symbol`` is null for the account.
+
+    A symbol of ``failed`` takes no part since its computation failed, not since its data ended.
+    """
+    found, told = ledger.events, []
+    for t, i, kind in zip(found.bar.tolist(), found.asset.tolist(), found.kind.tolist(), strict=True):
+        symbol, state, reason = None if i < 0 else bars.symbols[i], STATES[Happening(kind)], REASONS[Happening(kind)]
+        if symbol in failed:
+            state, reason = "failed", "its computation failed"
+        told.append({"t": stamp(int(bars.close_time[t])), "symbol": symbol, "state": state, "reason": reason})
+    return told
 
 
 def risk(bars: Bars, ledger: Ledger, together: Together) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a run leaves: the values of every stage, the tables made of them, and what a reader must know."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,8 @@ class Result:
     weighting: Shares | None = None
     parts: Mapping[str, "Result"] = field(default_factory=dict)
     """The runs of single symbols, where accounts are independent; this one is their sum."""
+    failed: tuple[str, ...] = ()
+    """Symbols that share the account and take no part, since their computation failed."""
 
     @property
     def run_id(self) -> str:
@@ -83,9 +85,14 @@ class Result:
         if self.is_portfolio:
             made["positions"] = attribution.positions_table(self.bars, self.ledger)
             made["correlation"] = attribution.correlation_table(self.bars, self.ledger)
-        if len(self.bars.symbols) > 1:
+        if self.has_several:
             made["symbols"] = attribution.symbols_table(self.bars, self.ledger, self.trades)
         return made
+
+    @property
+    def has_several(self) -> bool:
+        """Whether several symbols were asked for; of independent ones some may be left out."""
+        return len(self.config.symbols) > 1
 
     @property
     def is_portfolio(self) -> bool:
@@ -158,6 +165,7 @@ class Result:
             "assumptions": list(self.assumptions),
             "warnings": [dict(w) for w in self.warnings],
             "funnel": self.funnel,
+            "events": attribution.events(self.bars, self.ledger, self.failed),
             "ambiguous_bars": self.ledger.ambiguous,
             "startup_error": dict(self.startup),
             "validation": {
@@ -167,8 +175,8 @@ class Result:
         }
 
     def _several(self) -> dict[str, Any]:
-        """What only several symbols have: what each contributed, how equity was divided, what befell them."""
-        if len(self.bars.symbols) == 1:
+        """What only several symbols have: what each contributed, and how equity was divided."""
+        if not self.has_several:
             return {}
         each = {row.pop("symbol"): row for row in self.tables["symbols"].to_dicts()}
         found: dict[str, Any] = {"mode": self.config.portfolio.mode, "by_symbol": each}
@@ -183,7 +191,6 @@ class Result:
                 "largest_residual": shares.residual,
             },
             "risk": attribution.risk(self.bars, self.ledger, self.together),
-            "events": attribution.events(self.bars, self.ledger),
         }
 
 
@@ -228,6 +235,24 @@ def warn(
             {"code": "SHORT_PERIOD", "message": f"{days:.1f} days are less than a year: annual figures say little"}
         )
     return tuple(found)
+
+
+def warn_ended(bars: Bars, ledger: Ledger, failed: Collection[str]) -> tuple[dict[str, str], ...]:
+    """Symbols whose data ended before the others'."""
+    told = [event for event in attribution.events(bars, ledger, failed) if event["state"] == "inactive"]
+    message = "{symbol} has no bar from {t} on: what it held is closed at its last close, and it takes no further part"
+    return tuple({"code": "SYMBOL_ENDED", "message": message.format(**event)} for event in told)
+
+
+def warn_equal(weighting: Shares | None) -> tuple[dict[str, str], ...]:
+    """Decisions at which a weighting could not be applied."""
+    if weighting is None or not weighting.fallbacks:
+        return ()
+    message = (
+        f"weights were equal at {weighting.fallbacks} of {weighting.evaluations} decisions, for want of what the"
+        f" weighting needs; the first time: {weighting.reason}"
+    )
+    return ({"code": "WEIGHTS_EQUAL", "message": message},)
 
 
 def warn_still(bars: Bars, window: int) -> tuple[dict[str, str], ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from engine.portfolio import Shares, Together, shares, targets
 from engine.results import Signals, Targets
 from engine.strategies import signals
 from engine.types import Floats
+
+NOT_ITS_OWN = (CancelledError, MemoryError, OSError)
+"""What is no failure of the symbol that met it: another machine, or another time, would not have it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def look(
     for done, (symbol, bars) in enumerate(panel.own.items()):
         try:
             pieces[symbol] = _piece(config, symbol, panel, shared, panel.own_before(symbol, first))
-        except CancelledError:
+        except NOT_ITS_OWN:
             raise
         except Exception as error:
             if len(panel.own) == 1:
@@ -103,7 +107,14 @@ def _silent(bars: Bars, config: RunConfig) -> Piece:
     return Piece(unseen, {}, Signals(nothing, 0), Targets(nothing, np.zeros(nothing.shape, dtype=np.bool_), nothing))
 
 
-def worst(pieces: Mapping[str, Piece]) -> dict[str, float]:
+class Started(Protocol):
+    """Something that knows the start-up error of its features."""
+
+    @property
+    def startup(self) -> Mapping[str, float]: ...
+
+
+def worst(pieces: Mapping[str, Started]) -> dict[str, float]:
     """The largest start-up error of each feature over symbols."""
     found: dict[str, float] = {}
     for piece in pieces.values():

@@ -32,14 +32,14 @@ from engine.data.checks import describe_rows
 from engine.data.mapped import forget
 from engine.data.resample import Resampled
 from engine.data.tally import tally
-from engine.errors import CancelledError, ConfigError, FieldError
+from engine.errors import ConfigError, FieldError
 from engine.execution import round_trips, side_by_side
 from engine.features import SHARED_BYTES, FeatureCache
 from engine.hooks import Hooks, Mapper, NoHooks, Stage, spread, within
 from engine.metrics.annualise import daily_curve
 from engine.metrics.core import core_metrics
-from engine.outcome import Result, assumptions, partial_curve, warn, warn_idle, warn_still
-from engine.pieces import Shared, sentence
+from engine.outcome import Result, assumptions, partial_curve, warn, warn_ended, warn_equal, warn_idle, warn_still
+from engine.pieces import NOT_ITS_OWN, Shared, sentence, worst
 from engine.results import Ledger, Metric, Signals, Targets, Trades
 from engine.subject import Ran, validate
 
@@ -106,6 +106,7 @@ def run_account(
         warnings=warnings_of(config, market, decided, ledger),
         together=together,
         weighting=decided.weighting,
+        failed=tuple(decided.failures),
     )
     _tell(result, hooks)
     return result
@@ -126,7 +127,7 @@ def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCach
             # Without the mapper: its threads compute accounts, and would wait for themselves.
             part = run_account(_alone(config, symbol), data, {symbol: made[symbol]}, quiet, cache)
         except Exception as error:
-            if quiet.stopped or isinstance(error, CancelledError):
+            if quiet.stopped or isinstance(error, NOT_ITS_OWN):
                 raise
             return sentence(error)
         forget(*_columns(made[symbol]))
@@ -173,8 +174,8 @@ def _added_up(
         hash=config.identity(digests),
         digests=digests,
         bars=bars,
-        context={},
-        startup={},
+        context={n: panel.spread({s: parts[s].context[n] for s in symbols}, np.nan) for n in config.context()},
+        startup=worst(parts),
         signals=signal,
         targets=Targets(weights, decides, signal.values, notional=parts[symbols[0]].targets.notional),
         ledger=ledger,
@@ -198,6 +199,8 @@ def warnings_of(config: RunConfig, market: "Market", decided: Decided, ledger: L
     return (
         *decided.failures.values(),
         *warn(bars, ledger, decided.signals, market.report, leverage=config.execution.allow_leverage),
+        *warn_ended(bars, ledger, tuple(decided.failures)),
+        *warn_equal(decided.weighting),
         *warn_still(bars, config.portfolio.correlation_window),
         *warn_idle(market.benchmark, bars),
     )
@@ -243,7 +246,7 @@ def _tell(result: Result, hooks: Hooks) -> None:
     """Warnings, and what befell symbols."""
     for warning in result.warnings:
         hooks.event("warning", warning)
-    for event in attribution.events(result.bars, result.ledger):
+    for event in attribution.events(result.bars, result.ledger, result.failed):
         hooks.event("symbol", event)
 
 

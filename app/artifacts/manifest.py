@@ -32,6 +32,9 @@ OUTSIDE = {MANIFEST: JSON, CHECKSUMS: TEXT, BENCHMARK: JSON, PROFILE: JSON}
 """Media types of the files of a run that its manifest does not list."""
 
 LARGE = 1_000_000
+ROW_BYTES = 6 * 8
+"""Time, four prices and volume."""
+
 MOST_MEMORY, FEWEST_BARS = 3.0, 250_000.0
 """What a run should keep to: peak memory over raw bytes, the libraries' own included, and bars of symbols a second."""
 
@@ -85,9 +88,9 @@ def _contents(result: Result) -> Iterator[tuple[str, tuple[bytes, str]]]:
 
 def write_benchmark(directory: Path, seconds: Mapping[str, float], result: Result, peak_bytes: int | None) -> None:
     """What the run cost, by stage, and the runtime it was made on."""
-    raw = sum(getattr(result.bars, c).nbytes for c in ("time", "open", "high", "low", "close", "volume"))
+    bars = sum(report["rows"] for report in result.data_report["symbols"].values())
+    raw = bars * ROW_BYTES
     ratio = None if peak_bytes is None else peak_bytes / raw
-    bars = result.bars.close.size
     speed = bars / max(sum(seconds.values()), 1e-9)
     value = {
         "seconds": seconds,

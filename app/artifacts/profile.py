@@ -24,22 +24,23 @@ def profiled(wanted: bool) -> Iterator[cProfile.Profile | None]:
 
 def write_profile(path: Path, profile: cProfile.Profile, seconds: Mapping[str, float]) -> None:
     """Write the phases and the hotspots by their own time, as seconds and as shares of all."""
-    rows = pstats.Stats(profile).get_stats_profile().func_profiles
-    whole = sum(row.tottime for row in rows.values()) or 1.0
-    largest = sorted(rows.items(), key=lambda item: -item[1].tottime)[:HOTSPOTS]
+    # By place and name: what the module calls a profile keeps one of all functions of a name.
+    rows: Mapping[tuple[str, int, str], tuple[Any, ...]] = vars(pstats.Stats(profile))["stats"]
+    whole = sum(row[2] for row in rows.values()) or 1.0
+    largest = sorted(rows.items(), key=lambda item: -item[1][2])[:HOTSPOTS]
     phases = sum(seconds.values()) or 1.0
     value: dict[str, Any] = {
         "phases": [{"stage": name, "seconds": s, "share": s / phases} for name, s in seconds.items()],
         "hotspots": [
             {
                 "function": name,
-                "place": _place(row.file_name, row.line_number),
-                "calls": row.ncalls,
-                "seconds": row.tottime,
-                "share": row.tottime / whole,
-                "seconds_with_callees": row.cumtime,
+                "place": _place(file, line),
+                "calls": calls,
+                "seconds": own,
+                "share": own / whole,
+                "seconds_with_callees": total,
             }
-            for name, row in largest
+            for (file, line, name), (_, calls, own, total, _callers) in largest
         ],
     }
     path.write_bytes(canonical_bytes(plain(value)))

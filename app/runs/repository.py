@@ -60,7 +60,8 @@ class Stored:
     row: RowMapping
     tags: tuple[str, ...]
     metrics: Mapping[str, float | None]
-    tried: Tried
+    tried: Tried | None
+    """Trials on the same data, of a completed run."""
 
     @property
     def status(self) -> Status:

@@ -8,7 +8,7 @@ from app.datasets.service import Resolved
 from app.instants import instant
 from app.runs.repository import Stored
 from app.runs.state import Status
-from app.runs.trials import deflate
+from app.runs.trials import Tried, deflate
 from engine.config import RunConfig, run_id
 from engine.metrics.core import DEFINITIONS
 from engine.registry import Frozen, sequence
@@ -212,7 +212,7 @@ def view(stored: Stored, *, reused: bool = False) -> Run:
         finished_at=None if row["finished_at"] is None else instant(row["finished_at"]),
         tags=list(stored.tags),
         metrics={name: stored.metrics[name] for name in DEFINITIONS if name in stored.metrics},
-        trials=trials_of(stored) if stored.status is Status.COMPLETED else None,
+        trials=None if stored.tried is None else trials_of(stored, stored.tried),
         links=RunLinks(
             self=f"/runs/{name}",
             events=f"/runs/{name}/events",
@@ -222,9 +222,9 @@ def view(stored: Stored, *, reused: bool = False) -> Run:
     )
 
 
-def trials_of(stored: Stored) -> Trials:
+def trials_of(stored: Stored, tried: Tried) -> Trials:
     """What a completed run says of itself and of all others on its data."""
-    tried, found = stored.tried, deflate(stored.metrics, stored.tried)
+    found = deflate(stored.metrics, tried)
     return Trials(
         sharpe=stored.metrics["sharpe"],
         dsr=found.dsr,

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select
 
 from app.db.models import dataset_versions, trials
+from app.runs.state import Status
 from engine.canonical import canonical_bytes, sha256_hex
 from engine.data.bars import Conventions
 from engine.data.sessions import periods_per_year
@@ -62,16 +63,22 @@ def symbols_key(symbols: Sequence[str]) -> str:
     return sha256_hex(canonical_bytes(sorted(symbols)))
 
 
-def tried(connection: Connection, runs: Sequence[RowMapping]) -> list[Tried]:
-    """The trials on the data of each run."""
+def tried(connection: Connection, runs: Sequence[RowMapping]) -> list[Tried | None]:
+    """The trials on the data of each run; None for a run that is not completed. One look at each kind of data."""
     counts: dict[tuple[str, ...], tuple[int, int, float]] = {}
-    found = []
+    years: dict[tuple[str, ...], float] = {}
+    found: list[Tried | None] = []
     for run in runs:
-        data = _data_of(run)
+        if run["status"] != Status.COMPLETED:
+            found.append(None)
+            continue
+        data, version = _data_of(run), (run["dataset"], run["digest"], run["config"]["timeframe"])
         key = tuple(data.values())
         if key not in counts:
             counts[key] = _count(connection, data)
-        found.append(Tried(*counts[key], _annual(connection, run)))
+        if version not in years:
+            years[version] = _annual(connection, run)
+        found.append(Tried(*counts[key], years[version]))
     return found
 
 
@@ -104,9 +111,10 @@ def deflate(metrics: Mapping[str, float | None], tried: Tried) -> Deflated:
     sharpe, count = metrics["sharpe"], metrics.get("observations")
     skewness, excess = metrics["skewness"], metrics["excess_kurtosis"]
     root = math.sqrt(tried.annual)
-    if sharpe is None or count is None or skewness is None or excess is None:
-        found = deflated_sharpe(Moments(0, None, None, None, "the Sharpe ratio is undefined"), tried.number, 0.0)
-        return Deflated(None, 0.0, found.reason)
+    if sharpe is None or skewness is None or excess is None:
+        return Deflated(None, 0.0, "the Sharpe ratio is undefined")
+    if count is None:
+        return Deflated(None, 0.0, "the run was computed before its returns were counted: compute it again")
     of = Moments(int(count), sharpe / root, skewness, excess + 3.0)
     found = deflated_sharpe(of, tried.number, tried.variance / tried.annual)
     return Deflated(found.value, found.benchmark * root, found.reason)

@@ -1,7 +1,6 @@
 """Other markets made of the bars of a run."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,11 @@ def remade(
 
     Read-only like those of a dataset, so that kernels are not compiled once more.
     """
-    return replace(
-        bars,
+    return Bars(
+        symbols=bars.symbols,
+        conventions=bars.conventions,
+        time=bars.time,
+        ends=bars.ends,
         open=_read_only(prices["open"]),
         high=_read_only(prices["high"]),
         low=_read_only(prices["low"]),

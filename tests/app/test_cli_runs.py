@@ -52,6 +52,16 @@ def test_every_option_is_what_its_field_is(
     assert first == second
 
 
+def test_an_empty_block_is_as_good_as_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: tuple[Path, Path]
+) -> None:
+    market, _ = files
+    text = tmp_path / "c.yaml"
+    text.write_text("dataset: m\nsymbols: [AAA, BBB]\nstrategy: {name: buy_and_hold}\nportfolio:\n")
+    made = run(monkeypatch, (market, text), tmp_path / "out", "--snapshot-interval", 9)
+    assert made["portfolio"]["snapshot_interval"] == 9
+
+
 def test_workers_are_capped_once_and_change_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, files: tuple[Path, Path]
 ) -> None:
@@ -110,6 +120,9 @@ def test_profile_and_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     assert benchmark["seconds"].keys() >= {"data", "features", "execution", "metrics", "artifacts"}
     profile = json.loads((tmp_path / "out" / "profile.json").read_bytes())
     assert len(profile["hotspots"]) >= 10
+    places = [(spot["place"], spot["function"]) for spot in profile["hotspots"]]
+    assert len(set(places)) == len(places)
+    assert (benchmark["rows"], benchmark["raw_bytes"]) == (300, 300 * 48)
     run(monkeypatch, files, tmp_path / "plain")
     assert (tmp_path / "plain" / "benchmark.json").is_file()
     assert not (tmp_path / "plain" / "profile.json").exists()

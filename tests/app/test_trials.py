@@ -119,6 +119,9 @@ def test_the_formula() -> None:
     assert found.expected_maximum == pytest.approx(math.sqrt(0.5) * expected_maximum_sharpe(100.0, 1.0), rel=1e-12)
     unknown = deflate(metrics | {"sharpe": None}, Tried(3, 0, 0.0, 250.0))
     assert unknown == Deflated(None, 0.0, "the Sharpe ratio is undefined")
+    old = deflate({name: value for name, value in metrics.items() if name != "observations"}, Tried(3, 3, 0.5, 250.0))
+    assert old.dsr is None
+    assert "before its returns were counted" in str(old.reason)
 
 
 def test_what_was_there_before_is_counted(tmp_path: Path) -> None:

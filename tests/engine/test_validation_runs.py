@@ -231,3 +231,14 @@ def test_only_what_is_drawn_hangs_on_the_seed(name: str) -> None:
     )
     plain = [report.as_dict() | {"seed": 0} for report in (one, two)]
     assert (plain[0] != plain[1]) == (name in DRAWN)
+
+
+@pytest.mark.parametrize("align", ["intersection", "union"])
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "ambiguity"])
+def test_every_test_judges_an_account_of_several_symbols(name: str, align: str) -> None:
+    data = dataset(A=lively(11, 400), B=lively(12, 420).slice(20, 420), C=lively(13, 400))
+    portfolio = {"align": align, "redundancy": "scale", "limits": {"max_gross_exposure": 0.9}}
+    asked = config(symbols=["A", "B", "C"], portfolio=portfolio, validation={name: SMALL[name]}, execution=EXITS)
+    (report,) = engine.run(asked, data).validation
+    assert (report.statistic is None) == (report.reason is not None) or name == "cost_sensitivity"
+    assert canonical_bytes(report.as_dict())

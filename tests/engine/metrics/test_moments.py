@@ -67,7 +67,9 @@ def test_too_few_and_too_large() -> None:
 
 @pytest.mark.parametrize("size", [3, 1024, 1025, 5000])
 def test_a_path_has_the_moments_of_its_returns(size: int) -> None:
-    equity = 100.0 * np.cumprod(1.0 + np.random.default_rng(size).standard_t(5, size) * 0.01)
+    equity = np.asarray(
+        100.0 * np.cumprod(1.0 + np.random.default_rng(size).standard_t(5, size) * 0.01), dtype=np.float64
+    )
     of, expected = path_moments(equity, "bar returns"), moments(equity[1:] / equity[:-1] - 1.0, "bar returns")
     for name in ("mean", "deviation", "skewness", "kurtosis"):
         assert getattr(of, name) == pytest.approx(getattr(expected, name), rel=1e-9, abs=1e-13)
@@ -79,7 +81,7 @@ def test_a_path_has_the_moments_of_its_returns(size: int) -> None:
 def test_a_path_without_moments_says_why() -> None:
     assert path_moments(np.array([1.0, 2.0]), "bar returns").missing == "fewer than two bar returns"
     assert path_moments(np.full(50, 7.0), "bar returns").unvarying == "bar returns do not vary"
-    growing = path_moments(1.01 ** np.arange(40.0), "bar returns")
+    growing = path_moments(np.asarray(1.01 ** np.arange(40.0), dtype=np.float64), "bar returns")
     assert (growing.unvarying, growing.deviation) == ("bar returns do not vary", 0.0)
     assert (
         path_moments(np.array([1e-300, 1e300, 1.0]), "bar returns").missing == "bar returns are too large for a float"
