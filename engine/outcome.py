@@ -297,6 +297,11 @@ def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
     ]
     if config.timeframe is not None and config.timeframe != held.timeframe:
         lines.append(describe(config.timeframe, held))
+    if rules.cash_rate:
+        lines.append(
+            f"idle cash earns {rules.cash_rate:g} a year; ratios and tests take returns with that interest, no risk-free"
+            " rate is subtracted"
+        )
     if config.benchmark is not None:
         lines.append(
             f"the benchmark is {config.benchmark}, held from its first open in the period on, without costs; it earns"

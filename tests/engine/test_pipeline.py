@@ -242,3 +242,6 @@ def test_the_summary_states_the_lags_and_the_conventions() -> None:
     assert "fill_lag 3" in text
     assert "open of a bar of 1h" in text
     assert "calendar 24x7" in text
+    assert "risk-free" not in text
+    banked = engine.run(config(symbols=["SYNTH"], execution={"cash_rate": 0.03}), data).summary()["assumptions"]
+    assert "idle cash earns 0.03 a year" in "\n".join(banked)
