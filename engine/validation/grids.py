@@ -36,14 +36,20 @@ def _bounded(grid: dict[str, Any]) -> dict[str, Any]:
             "too_many_points", "{size} points are more than {most}", {"size": size, "most": MOST_POINTS}
         )
     for name, values in grid.items():
-        if len({(type(value), value) for value in values}) < len(values):
+        if len({(isinstance(value, bool), value) for value in values}) < len(values):  # 3 and 3.0 are one point
             raise PydanticCustomError("duplicate_value", "a value of {name} is there twice", {"name": name})
     return grid
 
 
-Values = Annotated[
-    tuple[bool | int | float | str, ...], BeforeValidator(sequence), Field(min_length=1, max_length=1000)
-]
+def _scalar(value: Any) -> Any:
+    """What a parameter may be; one error, where a union would give one for each of its members."""
+    if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
+        raise PydanticCustomError("not_a_value", "a finite number, a text, true or false is needed")
+    return value
+
+
+Value = Annotated[bool | int | float | str, BeforeValidator(_scalar, json_schema_input_type=bool | int | float | str)]
+Values = Annotated[tuple[Value, ...], BeforeValidator(sequence), Field(min_length=1, max_length=1000)]
 Grid = Annotated[dict[str, Values], Field(min_length=1, max_length=20), AfterValidator(_bounded)]
 """Values by parameter of the strategy; a point is one value of each, the others stay as configured."""
 

@@ -25,6 +25,8 @@ def test_points_do_not_depend_on_the_order_of_names() -> None:
         {"a": []},
         {"a": 3},
         {"a": [1, 1]},
+        {"a": [3, 3.0]},
+        {"a": [float("nan")]},
         {"a": [None]},
         {"a": list(range(101)), "b": list(range(100))},
     ],
@@ -32,6 +34,12 @@ def test_points_do_not_depend_on_the_order_of_names() -> None:
 def test_grids_that_make_no_sense_are_refused(grid: Any) -> None:
     with pytest.raises(ValidationError):
         GRID.validate_python(grid)
+
+
+def test_a_value_that_is_none_has_one_error_at_its_place() -> None:
+    with pytest.raises(ValidationError) as caught:
+        GRID.validate_python({"a": [1, None, [2]]})
+    assert [error["loc"] for error in caught.value.errors()] == [("a", 1), ("a", 2)]
 
 
 def test_values_keep_their_kind() -> None:
