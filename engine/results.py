@@ -331,7 +331,8 @@ class Trades:
     ``exit_bar`` -1, and as ``exit_price`` the average of what was closed so far, NaN if nothing; its P&L is
     marked at the last close. ``pnl_gross`` is before costs, so ``pnl_net = pnl_gross - commissions - slippages -
     borrow_cost``. Levels are those at the last fill, infinite for none. ``mfe`` and ``mae`` are the best and
-    worst excursion in currency while the trade was open (at least 0, at most 0).
+    worst excursion in currency while the trade was open (at least 0, at most 0): what its reductions realised so far
+    plus what it held then, before commission and borrow.
     """
 
     asset: Ints

@@ -243,7 +243,8 @@ class Account:
         order = self.orders[number]
         i, amount = order.asset, abs(signed)
         own, terms = self.positions[i], self.terms[i]
-        price = base if order.cause == Cause.TAKE_PROFIT else self.price(t, i, order.decided_bar, base, signed)
+        bar = order.decided_bar if order.cause == Cause.ENDED else t
+        price = base if order.cause == Cause.TAKE_PROFIT else self.price(bar, i, order.decided_bar, base, signed)
         variable = amount * price * terms.commission_rate + amount * terms.per_unit
         fee, slip = order.charge(leg, variable, terms), amount * abs(price - base)
         if leg == Leg.OPEN:

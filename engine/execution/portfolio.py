@@ -102,7 +102,7 @@ def end_symbols(
     t: int, plan: Plan, seen: Market, terms: Records, rules: Rules, state: Records, orders: Records, order_count: int,
     fills: Records, fill_count: int, events: Records, event_count: int,
 ) -> tuple[float, int, int, int]:  # fmt: skip
-    """Symbols whose data ended with the bar before leave at their last close, with costs."""
+    """Symbols whose data ended with the bar before leave at their last close, with the costs of that bar."""
     flow = 0.0
     for i in range(state.shape[0]):
         if plan.last[i] != t - 1:

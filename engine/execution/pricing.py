@@ -12,7 +12,7 @@ from engine.types import Floats
 FILLED, UNFILLED, PARTIAL = int(Outcome.FILLED), int(Outcome.UNFILLED), int(Outcome.PARTIAL)
 NONE, END_OF_DATA = int(Reason.NONE), int(Reason.END_OF_DATA)
 CLOSE, OPEN = int(Leg.CLOSE), int(Leg.OPEN)
-TAKE_PROFIT = int(Cause.TAKE_PROFIT)
+TAKE_PROFIT, ENDED = int(Cause.TAKE_PROFIT), int(Cause.ENDED)
 
 ROUNDING = 1e-12
 """A difference this small, relative to its terms, is a rounding error: nothing to trade, no room, or an exact fit."""
@@ -38,7 +38,10 @@ def to_lot(quantity: float, step: float) -> float:
 
 @part
 def impacted(market: Market, terms: Records, t: int, i: int, decided: int, base: float, side: float, q: float) -> float:
-    """Price of trading ``q`` units at ``base`` in bar t, slippage model and bps applied (semantics section 4)."""
+    """Price of trading ``q`` units at ``base``, slippage model and bps applied (semantics section 4).
+
+    ``t`` is the bar whose volume takes them, ``decided`` that of the decision.
+    """
     kind, amount = terms[i]["slippage"], terms[i]["amount"]
     impact = 0.0
     if kind == SPREAD:
@@ -80,7 +83,9 @@ def book(
     i, amount = row["asset"], abs(signed)
     price = base
     if row["cause"] != TAKE_PROFIT:
-        price = impacted(market, terms, t, i, row["decided_bar"], base, np.copysign(1.0, signed), amount)
+        # A symbol that has ended has no bar now: it leaves in its last one, which its order names.
+        bar = row["decided_bar"] if row["cause"] == ENDED else t
+        price = impacted(market, terms, bar, i, row["decided_bar"], base, np.copysign(1.0, signed), amount)
     variable = amount * price * terms[i]["commission_rate"] + amount * terms[i]["per_unit"]
     if leg == CLOSE:
         paid = fee(terms, i, row["close_fills"], row["close_variable"])

@@ -10,11 +10,11 @@ from engine.data.mapped import forget
 from engine.execution.inputs import Records, read_only
 from engine.execution.pricing import CLOSE
 from engine.execution.records import columns
-from engine.kernels import kernel
+from engine.kernels import kernel, part
 from engine.results import Fills, Ledger, Moment, Trades
 from engine.types import Bools, Floats, Ints
 
-AT_OPEN, AT_END = int(Moment.OPEN), int(Moment.END)
+AT_OPEN, INSIDE = int(Moment.OPEN), int(Moment.INSIDE)
 
 TRADE = np.dtype(
     [
@@ -49,16 +49,22 @@ def round_trips(ledger: Ledger, bars: Bars) -> Trades:
     fills = ledger.fills
     trades = np.zeros(len(fills), dtype=TRADE)
     last = np.ascontiguousarray(ledger.mark[-1] if len(ledger.mark) else ledger.open_borrow)
-    trades = trades[: pair(fill_arrays(fills), last, ledger.open_borrow, trades)]
+    arrays = fill_arrays(fills)
+    trades = trades[: pair(arrays, last, ledger.open_borrow, trades)]
     # A symbol at a time: its prices one after the other, and not those of all symbols in between.
-    order = np.argsort(trades["asset"], kind="stable")
-    for mine in np.split(order, np.flatnonzero(np.diff(trades["asset"][order])) + 1):
+    for mine, own in zip(by_asset(trades["asset"]), by_asset(fills.asset), strict=True):
         if len(mine):
             i = int(trades["asset"][mine[0]])
             high, low, valid = (read_only(bars.one(name, i)) for name in ("high", "low", "valid"))
-            excursions(trades, mine, high, low, valid, float(last[i]))
+            excursions(trades, mine, arrays, own, high, low, valid, float(last[i]))
             forget(high, low)
     return Trades(**columns(trades, Trades))
+
+
+def by_asset(asset: Ints) -> list[Ints]:
+    """The rows of each asset, in their order; of no rows at all one empty array."""
+    order = np.argsort(asset, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(asset[order])) + 1)
 
 
 class FillArrays(NamedTuple):
@@ -185,46 +191,100 @@ def pair_plain(fills: FillArrays, last: Floats, open_borrow: Floats, trades: Rec
     return len(trips)
 
 
-@kernel
-def excursions(trades: Records, mine: Ints, highs: Floats, lows: Floats, valid: Bools, last: float) -> None:
-    """Best and worst each of one symbol's trades ever stood, in currency; ``mine`` is which of the trades these are.
+@part
+def furthest(
+    begin: int, end: int, highs: Floats, lows: Floats, valid: Bools,
+    held: float, average: float, realised: float, top: float, bottom: float,
+) -> tuple[float, float]:  # fmt: skip
+    """``top`` and ``bottom``, or what ``held`` units made beyond them in the bars from ``begin`` to before ``end``."""
+    best, worst = -np.inf, np.inf
+    for t in range(begin, end):
+        if valid[t]:
+            best = max(best, highs[t])
+            worst = min(worst, lows[t])
+    if best > -np.inf:
+        top = max(top, realised + (best - average) * held)
+        bottom = min(bottom, realised + (worst - average) * held)
+    return top, bottom
 
-    Its bars from the entry (the one after, where the entry was not at the open) to the one before the exit (that
-    of the exit, where it was at the close), and the exit itself, or the mark at the end. ``valid`` (T,): bars without
-    a price are passed over; ``last`` the mark at the end.
+
+@kernel
+def excursions(
+    trades: Records, mine: Ints, fills: FillArrays, own: Ints, highs: Floats, lows: Floats, valid: Bools, last: float
+) -> None:
+    """Best and worst each of one symbol's trades ever stood, in currency; ``mine`` are its trades, ``own`` its fills.
+
+    At a price a trade stands at what its reductions realised, plus what is held times the distance to the average
+    price then; the fills' slippage is in it, commission and borrow are not. Looked at are the high and low of each bar
+    it is held in, with what a fill at the open left, and its end: the exit, or the mark. In the bar of a fill inside it
+    only what is held before and after is held throughout, so the smaller of the two counts: nothing in the bar of such
+    an entry or exit. ``valid`` (T,): bars without a price are passed over; ``last`` the mark at the end.
     """
+    f = 0
     for k in mine:
         trade = trades[k]
         ended = trade["exit_bar"] >= 0
-        begin_bar = trade["entry_bar"] + (0 if trade["entry_moment"] == AT_OPEN else 1)
-        end = highs.shape[0]
+        # As for a long: what a short makes is the opposite. ``t`` is the first bar not looked at.
+        t, held, average, realised, top, bottom = trade["entry_bar"], 0.0, 0.0, 0.0, 0.0, 0.0
+        while f < own.shape[0]:
+            at = own[f]
+            f += 1
+            bar, moment = fills.bar[at], fills.moment[at]
+            amount, price, closes = abs(fills.quantity[at]), fills.price[at], fills.leg[at] == CLOSE
+            whole = bar if moment == AT_OPEN or (moment == INSIDE and closes) else bar + 1
+            if held > 0.0:
+                top, bottom = furthest(t, whole, highs, lows, valid, held, average, realised, top, bottom)
+            t = max(t, whole)
+            if closes:
+                realised += amount * (price - average)
+            else:
+                average = (average * held + amount * price) / (held + amount)
+            held = abs(fills.position[at])
+            if held == 0.0:
+                break
+            if moment == INSIDE and closes:
+                top, bottom = furthest(t, bar + 1, highs, lows, valid, held, average, realised, top, bottom)
+                t = max(t, bar + 1)
         if ended:
-            end = trade["exit_bar"] + (1 if trade["exit_moment"] == AT_END else 0)
-        top = trade["entry_price"]
-        bottom = trade["entry_price"]
-        for t in range(begin_bar, end):
-            if valid[t]:
-                top = max(top, highs[t])
-                bottom = min(bottom, lows[t])
-        left = trade["exit_price"] if ended else last
-        top = max(top, left)
-        bottom = min(bottom, left)
-        up = (top - trade["entry_price"]) * trade["quantity"]
-        down = (bottom - trade["entry_price"]) * trade["quantity"]
-        trade["mfe"] = up if trade["side"] > 0 else -down
-        trade["mae"] = down if trade["side"] > 0 else -up
+            final = (trade["exit_price"] - trade["entry_price"]) * trade["quantity"]
+        else:
+            top, bottom = furthest(t, highs.shape[0], highs, lows, valid, held, average, realised, top, bottom)
+            final = realised + (last - average) * held
+        top, bottom = max(top, final), min(bottom, final)
+        trade["mfe"] = top if trade["side"] > 0 else -bottom
+        trade["mae"] = bottom if trade["side"] > 0 else -top
 
 
-def excursions_plain(trades: Records, mine: Ints, highs: Floats, lows: Floats, valid: Bools, last: float) -> None:
-    """Twin of :func:`excursions`."""
-    for k in mine.tolist():
+def excursions_plain(
+    trades: Records, mine: Ints, fills: FillArrays, own: Ints, highs: Floats, lows: Floats, valid: Bools, last: float
+) -> None:
+    """Twin of :func:`excursions`: adds up at every bar what all fills so far paid and what they left."""
+    for k, trip in zip(mine.tolist(), trips_of(fills, own.tolist()), strict=True):
         trade = trades[k]
-        entry, ended = float(trade["entry_price"]), trade["exit_bar"] >= 0
-        first = int(trade["entry_bar"]) + int(trade["entry_moment"] != AT_OPEN)
-        bars = slice(first, trade["exit_bar"] + int(trade["exit_moment"] == AT_END) if ended else None)
-        after = float(trade["exit_price"]) if ended else last
-        seen = [*highs[bars][valid[bars]].tolist(), *lows[bars][valid[bars]].tolist()]
-        prices = [entry, *seen, after]
-        best, worst = (max(prices), min(prices)) if trade["side"] > 0 else (min(prices), max(prices))
-        trade["mfe"] = trade["side"] * (best - entry) * trade["quantity"]
-        trade["mae"] = trade["side"] * (worst - entry) * trade["quantity"]
+        stood = [0.0, stands(fills, trip, math.nan if trade["exit_bar"] >= 0 else last)]
+        end = int(trade["exit_bar"]) + 1 if trade["exit_bar"] >= 0 else len(highs)
+        for t in range(int(trade["entry_bar"]), end):
+            early = [f for f in trip if (fills.bar[f], fills.moment[f]) <= (t, AT_OPEN)]
+            late = [f for f in trip if (fills.bar[f], fills.moment[f]) <= (t, INSIDE)]
+            done = min((early, late), key=lambda some: abs(fills.position[some[-1]]) if some else 0.0)
+            if done and valid[t] and fills.position[done[-1]]:
+                stood += [stands(fills, done, float(price[t])) for price in (highs, lows)]
+        trade["mfe"], trade["mae"] = max(stood), min(stood)
+
+
+def trips_of(fills: FillArrays, own: list[int]) -> list[list[int]]:
+    """One symbol's fills, parted where it is flat."""
+    trips: list[list[int]] = []
+    flat = True
+    for f in own:
+        if flat:
+            trips.append([])
+        trips[-1].append(f)
+        flat = fills.position[f] == 0.0
+    return trips
+
+
+def stands(fills: FillArrays, done: list[int], price: float) -> float:
+    """What these fills of a trade brought in, and what they left at a price."""
+    left = float(fills.position[done[-1]])
+    return math.fsum(-fills.quantity[done] * fills.price[done]) + (left * price if left else 0.0)

@@ -220,6 +220,25 @@ class TestClock:
         assert result.weighting.values.tolist() == [[1 / 3, 1 / 3, 1 / 3], [0.5, 0.0, 0.5]]
         assert result.snapshots()[-1]["inactive"] == ["B"]
 
+    @pytest.mark.parametrize(
+        "model", [{"name": "participation_rate", "params": {"impact": 0.2}}, {"name": "square_root"}]
+    )
+    def test_a_symbol_that_ends_moves_the_market_of_its_last_bar(self, model: dict[str, Any]) -> None:
+        """The panel bar it leaves on has no volume: the whole impact would be 20 %, or 99 %."""
+        own = lively(2).slice(0, 120)
+        data = dataset(A=lively(1), B=own, C=lively(3))
+        result = together(data, {"align": "union"}, strategy=HOLD, execution={"slippage": model, "slippage_bps": 0.0})
+        assert result.bars.volume[120, 1] == 0.0
+        fills = result.ledger.fills
+        fill = np.flatnonzero((fills.asset == 1) & (fills.bar == 120))[0]
+        held, close = -float(fills.quantity[fill]), own.close
+        assert 0.0 < held < own.volume[119]
+        impact = 0.2 * held / own.volume[119]
+        if model["name"] == "square_root":
+            returns = close[100:] / close[99:-1] - 1.0
+            impact = float(np.std(returns, ddof=1) * np.sqrt(held / np.mean(own.volume[100:])))
+        assert fills.price[fill] == pytest.approx(close[119] * (1.0 - impact), rel=1e-12)
+
     def test_no_common_bar_is_refused(self) -> None:
         data = dataset(A=gappy(1).slice(0, 100), B=gappy(2).slice(100, 300), C=gappy(3))
         with pytest.raises(ConfigError, match="no bar that all symbols have"):

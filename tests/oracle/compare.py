@@ -176,10 +176,9 @@ def compare_trades(
         best, worst = float(theirs.mfe[k]), float(theirs.mae[k])
         if not best >= 0.0 >= worst:
             found.append(f"trade {k}: excursions {best}, {worst}")
-        if len(m.entries) == 1 and len(m.exits) == (1 if m.ended else 0):
-            limits = excursions(account, m)
-            fits = between(best, *limits[0], money) and between(-worst, -limits[1][0], -limits[1][1], money)
-            found += [] if fits else [f"trade {k}: excursions {best}, {worst} outside {limits}"]
+        limits = excursions(account, m)
+        fits = between(best, *limits[0], money) and between(-worst, -limits[1][0], -limits[1][1], money)
+        found += [] if fits else [f"trade {k}: excursions {best}, {worst} outside {limits}"]
     return found
 
 

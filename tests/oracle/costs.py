@@ -45,6 +45,11 @@ def average_volume(account: Account, asset: int, t: int, lookback: int) -> float
     return math.fsum(volumes) / len(volumes)
 
 
+def own_bar(account: Account, order: Order) -> int:
+    """The bar that an order trades in: this one, and of a symbol without further bars the one before."""
+    return account.t - 1 if order.cause == "ENDED" else account.t
+
+
 def impact(account: Account, order: Order, quantity: float) -> float:
     """The fraction of price that the slippage model takes from this absolute quantity."""
     costs = account.rules.of(order.asset)
@@ -52,7 +57,8 @@ def impact(account: Account, order: Order, quantity: float) -> float:
         case "spread_pct":
             return costs.impact / 2.0
         case "participation_rate":
-            volume = account.market.volume[account.t][order.asset]
+            bar = own_bar(account, order)
+            volume = account.market.volume[bar][order.asset]
             return costs.impact * (min(1.0, quantity / volume) if volume > 0.0 else 1.0)
         case "square_root":
             unit = costs.impact * sigma(account, order.asset, order.decided, costs.lookback)

@@ -338,6 +338,17 @@ def test_a_symbol_that_ends_is_closed_at_its_last_close_with_costs() -> None:
     assert played.positions[:, 0].tolist() == [0.0, 50.0, 50.0, 50.0, 0.0, 0.0]
 
 
+def test_the_last_bar_of_a_symbol_that_ends_takes_what_is_held() -> None:
+    """50 units are a tenth of the 500 of bar 3: 2 of 20 percent. Bar 4 has no volume, which would cost all of them."""
+    prices = [[10.0, 10.0, 12.0, 12.0, HOLE, HOLE], TEN]
+    given = stage(prices, [[0.5] * 6, [0.0] * 6], last=[3, 5], costs=Costs(model="participation_rate", impact=0.2))
+    volume = given.volume.copy()
+    volume[3, 0] = 500.0
+    played = simulate(replace(given, volume=volume))
+    assert told(played, "cause", "filled_bar") == [("SIGNAL", 1), ("ENDED", 4)]
+    assert near(float(played.fills[1]["price"])) == near(12.0 * 0.98)
+
+
 def test_an_ended_symbol_decides_nothing_even_if_it_never_had_a_price() -> None:
     """It says so at bar 0, while it still should have one."""
     played = play([[HOLE] * 6, TEN], [[0.5, 0.5, 0.5, 0.2, 0.2, 0.2], [0.0] * 6], last=[1, 5])

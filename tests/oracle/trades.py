@@ -8,19 +8,22 @@ from tests.oracle.account import Account, Fill, priced, sign, valid
 
 @dataclass
 class Trade:
-    """The fills that opened a position and those that closed it. ``accrued`` is borrow since the last of them."""
+    """The fills of a position from flat to flat, in time. ``accrued`` is borrow since the last of them."""
 
     asset: int
     side: int
-    entries: list[Fill] = field(default_factory=list)
-    exits: list[Fill] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
     ended: bool = False
     mark: float = 0.0
     accrued: float = 0.0
 
     @property
-    def fills(self) -> list[Fill]:
-        return self.entries + self.exits
+    def entries(self) -> list[Fill]:
+        return [f for f in self.fills if f.leg == "OPEN"]
+
+    @property
+    def exits(self) -> list[Fill]:
+        return [f for f in self.fills if f.leg == "CLOSE"]
 
     @property
     def quantity(self) -> float:
@@ -61,7 +64,7 @@ def round_trips(account: Account) -> list[Trade]:
         if asset not in running:
             running[asset] = Trade(asset, int(sign(fill.quantity)))
             trades.append(running[asset])
-        (running[asset].entries if fill.leg == "OPEN" else running[asset].exits).append(fill)
+        running[asset].fills.append(fill)
         if fill.position == 0.0:
             running.pop(asset).ended = True
     for asset, trade in running.items():
@@ -71,24 +74,39 @@ def round_trips(account: Account) -> list[Trade]:
 
 
 def excursions(account: Account, trade: Trade) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The least and the most that best and worst excursion can be, for one fill in and at most one out.
+    """The least and the most that best and worst excursion can be.
 
-    Bars between entry and exit count whole. Of the bar of a fill inside it nothing but its price is known to lie
-    within the trade, and nothing outside its range does.
+    A bar between two fills counts whole, with what was held then and what was sold before. Of the bar of a fill inside
+    it no more is sure than what both holdings, before and after the fill, would have made of it: nothing, where one of
+    them is flat. Possible is what either would have made.
     """
-    market, entry = account.market, trade.entries[0]
-    last = trade.exits[-1].bar if trade.ended else market.bars - 1
-    sure = [trade.exit_price] if trade.ended else [trade.mark]
-    possible = list(sure)
-    for t in range(entry.bar, last + 1):
-        high, low = market.high[t][trade.asset], market.low[t][trade.asset]
-        ends_here = trade.ended and t == last
-        if not priced(market, trade.asset, t) or (ends_here and trade.exits[-1].moment == "OPEN"):
+    market, fills = account.market, trade.fills
+    last = fills[-1].bar if trade.ended else market.bars - 1
+    end = result(fills, math.nan if trade.ended else trade.mark)
+    sure_best, sure_worst, best, worst = (max(0.0, end), min(0.0, end)) * 2
+    for t in range(fills[0].bar, last + 1):
+        if not priced(market, trade.asset, t):
             continue
-        possible += [high, low]
-        if not ends_here and valid(account, trade.asset, t) and (t > entry.bar or entry.moment == "OPEN"):
-            sure += [high, low]
-    gains = [[trade.side * (p - trade.entry_price) * trade.quantity for p in ps] for ps in (sure, possible)]
-    best = max(0.0, *gains[0]), max(0.0, *gains[1])
-    worst = min(0.0, *gains[0]), min(0.0, *gains[1])
-    return best, worst
+        before = [f for f in fills if f.bar < t or (f.bar == t and f.moment == "OPEN")]
+        after = [f for f in fills if f.bar < t or (f.bar == t and f.moment != "END")]
+        high, low = market.high[t][trade.asset], market.low[t][trade.asset]
+        made = [[result(done, p) for p in (high, low)] for done in (before, after) if held(done) != 0.0]
+        if not made:
+            continue
+        best = max(best, *(max(of) for of in made))
+        worst = min(worst, *(min(of) for of in made))
+        if valid(account, trade.asset, t) and held(before) != 0.0 and held(after) != 0.0:
+            sure_best = max(sure_best, min(max(of) for of in made))
+            sure_worst = min(sure_worst, max(min(of) for of in made))
+    return (sure_best, best), (sure_worst, worst)
+
+
+def held(fills: list[Fill]) -> float:
+    """What is held after some of a trade's fills."""
+    return fills[-1].position if fills else 0.0
+
+
+def result(fills: list[Fill], price: float) -> float:
+    """What some of a trade's fills brought in, fees apart, and what is held after them at a price."""
+    value = held(fills) * price if held(fills) != 0.0 else 0.0
+    return math.fsum([value, *(-f.quantity * f.price for f in fills)])

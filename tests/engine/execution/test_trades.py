@@ -1,12 +1,13 @@
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.execution import Commission, round_trips
-from engine.results import Ledger, Trades
-from tests.engine.execution.test_fills import Table, account, bars, flat
+from engine.execution import Commission, Execution, round_trips, simulate
+from engine.results import Ledger, Targets, Trades
+from tests.engine.execution.test_fills import FREE, Table, account, bars, flat
 
 COSTS: dict[str, Any] = {"slippage_bps": 100.0, "commission": Commission(bps=50.0)}
 
@@ -82,6 +83,85 @@ def test_excursions_run_from_the_entry_bar_to_the_exit_price(weight: float, best
     trades = round_trips(ledger, market)
     assert trades.mfe.tolist() == [best * 50.0]
     assert trades.mae.tolist() == [worst * 50.0]
+
+
+BOTH_WAYS = pytest.mark.parametrize("side", [1.0, -1.0])
+
+
+def holding(
+    units: list[float], path: Sequence[tuple[float, ...]], side: float = 1.0, **rules: Any
+) -> tuple[Trades, Ledger]:
+    """Trades of an account that holds ``units`` from each bar's next fill on, with 1000 and no costs.
+
+    ``path`` are (open, close) of bars with no more range, or (open, high, low, close). A short holds the opposite
+    while prices are mirrored at 20: what it makes is the same.
+    """
+    opened, high, low, closed = np.array([(p[0], max(p), min(p), p[-1]) for p in path]).T[:, :, None]
+    held = side * np.array(units)[:, None]
+    if side < 0.0:
+        opened, high, low, closed = 40.0 - opened, 40.0 - low, 40.0 - high, 40.0 - closed
+    market = dataclasses.replace(bars(opened.tolist(), closed.tolist()), high=high, low=low)
+    wanted = Targets(held * closed, np.diff(held, axis=0, prepend=0.0) != 0.0, held, notional=True)
+    ledger = simulate(market, wanted, Execution(**{**FREE, "allow_leverage": True, **rules}), 1000.0)
+    return round_trips(ledger, market), ledger
+
+
+@BOTH_WAYS
+def test_an_add_on_a_rising_price_leaves_the_bars_before_it_as_they_were(side: float) -> None:
+    """20 at 10 fall to 9 before 10 more come at 20: at worst -20, where equity stood at 980."""
+    path = [(10.0, 10.0), (10.0, 9.0), (20.0, 20.0), (20.0, 18.0), (19.0, 19.0)]
+    trades, ledger = holding([20.0, 20.0, 30.0, 0.0, 0.0], path, side)
+    assert ledger.fills.quantity.tolist() == [side * q for q in (20.0, 10.0, -30.0)]
+    assert trades.mae.tolist() == pytest.approx([-20.0])
+    assert trades.mfe.tolist() == pytest.approx([200.0])
+    assert float(ledger.equity.min()) == pytest.approx(980.0)
+    assert float(ledger.equity.max()) == pytest.approx(1200.0)
+    assert trades.pnl_gross.tolist() == pytest.approx([170.0])
+
+
+@BOTH_WAYS
+def test_after_a_reduction_only_what_is_left_moves_beside_what_was_realised(side: float) -> None:
+    """30 at 10 fall to 8: -60. 20 go at 20 for 200, and 10 rise to 26: 160 more. They leave at 3: 70 less than 200."""
+    path = [(10.0, 10.0), (10.0, 8.0), (20.0, 20.0), (20.0, 26.0), (26.0, 4.0), (3.0, 3.0)]
+    trades, _ = holding([30.0, 30.0, 10.0, 10.0, 0.0, 0.0], path, side)
+    assert (trades.mfe.tolist(), trades.mae.tolist()) == (pytest.approx([360.0]), pytest.approx([-60.0]))
+    assert trades.pnl_gross.tolist() == pytest.approx([130.0])
+
+
+@BOTH_WAYS
+def test_an_add_after_a_reduction_averages_only_what_is_held(side: float) -> None:
+    """20 at 10; 10 go at 16 for 60; 10 come at 20: 20 at 15. There they stand at 160, and at 4 at 60 - 220."""
+    path = [(10.0, 10.0), (10.0, 14.0), (16.0, 16.0), (20.0, 4.0), (4.0, 5.0)]
+    trades, ledger = holding([20.0, 10.0, 20.0, 20.0, 20.0], path, side)
+    assert trades.closed.tolist() == [False]
+    assert (trades.mfe.tolist(), trades.mae.tolist()) == (pytest.approx([160.0]), pytest.approx([-160.0]))
+    assert float(ledger.equity.min()) == pytest.approx(840.0)
+
+
+@BOTH_WAYS
+def test_a_flip_parts_the_excursions_of_two_trades(side: float) -> None:
+    """20 from 10 to 9, then out at 15. 10 the other way from 15 to 20: -50; 5 more at 18; at 6 they make 90 + 60."""
+    path = [(10.0, 10.0), (10.0, 9.0), (12.0, 12.0), (15.0, 20.0), (18.0, 6.0), (14.0, 30.0)]
+    trades, _ = holding([20.0, 20.0, -10.0, -15.0, 0.0, 0.0], path, side)
+    assert trades.side.tolist() == [side, -side]
+    assert trades.mfe.tolist() == pytest.approx([100.0, 150.0])
+    assert trades.mae.tolist() == pytest.approx([-20.0, -50.0])
+
+
+@BOTH_WAYS
+def test_in_the_bar_of_a_fill_inside_it_the_smaller_holding_counts(side: float) -> None:
+    """20 come at the close of bar 1, 20 at that of bar 2: 20 * 10 there, and 40 at 12. 30 go at 11: -30.
+
+    The 10 left went with them from 5 to 30: -100 and 150. The ranges of the first bar and of the last are not seen.
+    """
+    path = [
+        (10.0, 10.0), (10.0, 35.0, 2.0, 10.0), (10.0, 20.0, 9.0, 14.0), (14.0, 14.0),
+        (14.0, 30.0, 5.0, 11.0), (11.0, 35.0, 1.0, 12.0), (12.0, 39.0, 1.0, 12.0),
+    ]  # fmt: skip
+    trades, _ = holding([20.0, 40.0, 40.0, 10.0, 0.0, 0.0, 0.0], path, side, fill_price="close")
+    assert trades.exit_bar.tolist() == [5]
+    assert trades.mfe.tolist() == pytest.approx([200.0])
+    assert trades.mae.tolist() == pytest.approx([-100.0])
 
 
 def test_no_fills_no_trades() -> None:

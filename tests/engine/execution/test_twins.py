@@ -193,8 +193,9 @@ def test_trades_equal_their_twin(case: Case) -> None:
     for i in range(len(last)):
         mine = np.flatnonzero(kernel["asset"] == i)
         high, low, valid = (read_only(c[:, i]) for c in (case.market.high, case.market.low, case.market.valid))
-        excursions(kernel, mine, high, low, valid, float(last[i]))
-        excursions_plain(plain, mine, high, low, valid, float(last[i]))
+        own = np.flatnonzero(fills.asset == i)
+        excursions(kernel, mine, fills, own, high, low, valid, float(last[i]))
+        excursions_plain(plain, mine, fills, own, high, low, valid, float(last[i]))
     # Profit is a difference of flows, so rounding is measured against the flows.
     flows = flows_of(result.fills) + float((kernel["quantity"] * np.nanmax(case.market.high, initial=0.0)).sum())
     assert_same_records(kernel, plain, dict.fromkeys(MONEY, 1e-12 * flows))
