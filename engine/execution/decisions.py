@@ -100,3 +100,21 @@ def decide_all(
             changed = signals[t, i] != (signals[t - 1, i] if t > 0 else 0.0)
             count = decide(t, i, weights[t, i], changed, equity, seen, terms, rules, state, orders, count)
     return count
+
+
+@part
+def exposures(
+    t: int, decides: Bools, equity: float, seen: Market, rules: Rules, state: Records, current: Floats
+) -> None:
+    """Write weights (N,) of what is held, and for a symbol that does not decide of what it waits for instead."""
+    for i in range(state.shape[0]):
+        own = state[i]
+        price = seen.mark[t, i]
+        current[i] = own["quantity"] * price / equity if own["quantity"] != 0.0 else 0.0
+        if own["waiting"] >= 0 and not decides[i]:
+            wanted = own["wanted"]
+            if own["sized"]:
+                wanted = wanted * price / equity
+            elif rules.notional:
+                wanted /= equity
+            current[i] = wanted

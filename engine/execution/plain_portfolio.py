@@ -126,22 +126,21 @@ def in_its_own_words(account: Account, t: int, i: int, weight: float) -> bool:
 def cut(account: Account, whole: Whole, t: int, made: list[Wish], decides: Bools, equity: float) -> None:
     """Redundancy, redistribution and limits, in place."""
     plan, market = whole.plan, account.market
-    weights = np.array([wish.weight for wish in made])
-    held = np.array([own.quantity != 0.0 for own in account.positions])
+    current = np.array([exposure(account, t, i, bool(decides[i]), equity) for i in account.assets])
+    weights = np.where(decides, [wish.weight for wish in made], current)
     if plan.redundancy != OFF:
         rho = estimate_plain(t, market.mark, market.valid, whole.window, plan.minimum)[0]
         if plan.redundancy == SCALE:
-            factor, partner = scale_redundant_plain(weights, rho, plan.theta)
+            factor, partner = scale_redundant_plain(weights, decides, rho, plan.theta)
         else:
-            factor, partner = filter_redundant_plain(weights, held, rho, plan.theta)
+            factor, partner = filter_redundant_plain(weights, current, decides, rho, plan.theta)
         if plan.redistribute:
-            factor = redistribute_plain(weights, partner, factor)
+            factor = redistribute_plain(weights, decides, partner, factor)
         for i, wish in enumerate(made):
             wish.factor, wish.partner = float(factor[i]), int(partner[i])
             wish.rho = float(rho[i, wish.partner]) if wish.partner >= 0 else math.nan
             wish.why = Reason.CORRELATED if wish.factor < 1.0 else wish.why
             weights[i] *= wish.factor
-    current = np.array([exposure(account, t, i, bool(decides[i]), equity) for i in account.assets])
     weights, why = limit_plain(weights, current, decides, plan.bounds)
     for wish, weight, reason in zip(made, weights.tolist(), why.tolist(), strict=True):
         wish.weight = weight

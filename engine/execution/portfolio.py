@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.data.bars import Bars
-from engine.execution.decisions import SIGNAL, SUPERSEDED, decide, leave, leave_all
+from engine.execution.decisions import SIGNAL, SUPERSEDED, decide, exposures, leave, leave_all
 from engine.execution.exits import AT_OPEN, close_position, end_waiting, place
 from engine.execution.inputs import Market, Records, Rules, read_only
 from engine.execution.pricing import END_OF_DATA, NONE
@@ -16,7 +16,7 @@ from engine.kernels import kernel, part
 from engine.portfolio.correlation import Estimates, estimate
 from engine.portfolio.limits import Bounds, limit
 from engine.portfolio.plan import Portfolio, Together
-from engine.portfolio.redundancy import FILTER, MODES, OFF, SCALE, filter_redundant, redistribute, scale_redundant
+from engine.portfolio.redundancy import MODES, OFF, reduce_redundant
 from engine.portfolio.snapshots import diversification
 from engine.results import Cause, Happening, Reason
 from engine.types import Bools, Floats, Ints
@@ -190,31 +190,17 @@ def in_its_own_words(t: int, i: int, weight: float, seen: Market, rules: Rules) 
 def cut(t: int, plan: Plan, decides: Bools, equity: float, seen: Market, rules: Rules, state: Records, room: Room,
         known: Estimates) -> None:  # fmt: skip
     """Redundancy, redistribution and limits on the targets, in place; ``room`` says what was cut and why."""
-    assets = state.shape[0]
+    exposures(t, decides[t], equity, seen, rules, state, room.current)
     if plan.redundancy != OFF or plan.snapshot > 0:
         estimate(t, seen.mark, seen.valid, plan.minimum, known)
-    if plan.redundancy == SCALE:
-        scale_redundant(room.weights, known.correlation, plan.theta, room.factor, room.partner)
-    elif plan.redundancy == FILTER:
-        filter_redundant(room.weights, room.held, known.correlation, plan.theta, room.rank, room.factor, room.partner)
     if plan.redundancy != OFF:
-        if plan.redistribute:
-            redistribute(room.weights, room.partner, room.factor)
-        for i in range(assets):
-            room.weights[i] *= room.factor[i]
+        reduce_redundant(
+            plan.redundancy, plan.redistribute, room.weights, room.current, decides[t], known.correlation, plan.theta,
+            room.rank, room.factor, room.partner,
+        )  # fmt: skip
+        for i in range(state.shape[0]):
             if room.factor[i] < 1.0:
                 room.why[i] = CORRELATED
-    for i in range(assets):
-        own = state[i]
-        price = seen.mark[t, i]
-        room.current[i] = own["quantity"] * price / equity if room.held[i] else 0.0
-        if own["waiting"] >= 0 and not decides[t, i]:
-            wanted = own["wanted"]
-            if own["sized"]:
-                wanted = wanted * price / equity
-            elif rules.notional:
-                wanted /= equity
-            room.current[i] = wanted
     limit(room.weights, room.current, decides[t], plan.bounds, room.base, room.rank, room.why)
 
 

@@ -95,7 +95,7 @@ def limit_positions(weights: Floats, current: Floats, decides: Bools, most: floa
     for i in range(len(weights)):
         if not decides[i] and current[i] != 0.0:
             count += 1
-    for k in range(ranked(weights, current != 0.0, rank)):
+    for k in range(ranked(weights, current, rank)):
         i = rank[k]
         if not decides[i]:
             continue
@@ -127,7 +127,7 @@ def limit_plain(weights: Floats, current: Floats, decides: Bools, bounds: Bounds
         if decides[i] and beyond_plain(abs(wanted[i]), most):
             wanted[i], why[i] = float(np.copysign(most, wanted[i])), EXPOSURE_LIMIT
     count = sum(1 for i in names if not decides[i] and current[i] != 0.0)
-    for i in ranked_plain(np.array(wanted), current != 0.0):
+    for i in ranked_plain(np.array(wanted), current):
         if decides[i] and bounds.positions < len(weights):
             if count >= bounds.positions and current[i] == 0.0:
                 wanted[i], why[i] = 0.0, MAX_POSITIONS

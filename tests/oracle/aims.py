@@ -38,7 +38,7 @@ class Aim:
     """One symbol at a decision bar. Weights are fractions of equity.
 
     ``wanted`` is the share of the sizing weight, ``before`` what of it a rule may take, ``weight`` what is left so
-    far and ``reason`` the last rule that took something away.
+    far and ``reason`` the last rule that took something away. Who does not decide aims at what is there or on its way.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Aim:
     partner: int = -1
     rho: float = math.nan
     factor: float = 1.0
+    decides: bool = True
 
     @property
     def side(self) -> float:

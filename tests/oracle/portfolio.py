@@ -15,7 +15,7 @@ from tests.oracle import exits, halts, reference
 from tests.oracle.account import Account, Fill, Grid, Market, Order, Position, Rules, sign
 from tests.oracle.aims import Aim, PortfolioRules
 from tests.oracle.correlation import correlations, log_returns
-from tests.oracle.limits import limit
+from tests.oracle.limits import current, limit
 from tests.oracle.redundancy import reduce_redundant
 from tests.oracle.snapshots import Snapshot, snapshots
 
@@ -158,7 +158,7 @@ def close_of_bar(desk: halts.Desk, plan: Plan) -> None:
     deciding = plan.deciding(t)
     if not any(deciding):
         return
-    aims = aims_of(desk, plan, equity)
+    aims = aims_of(desk, plan, deciding, equity)
     if desk.stopped < 0:
         desk.looked = t
         rho = correlations(plan.returns, t, desk.rules.window, desk.rules.minimum)
@@ -178,8 +178,11 @@ def raw_weight(desk: halts.Desk, plan: Plan, asset: int, equity: float) -> float
     return sized / equity if desk.account.rules.notional else sized
 
 
-def aims_of(desk: halts.Desk, plan: Plan, equity: float) -> list[Aim]:
-    """Sizing and weighting. What the halted leave of the capital goes to the others."""
+def aims_of(desk: halts.Desk, plan: Plan, deciding: list[bool], equity: float) -> list[Aim]:
+    """Sizing and weighting. What the halted leave of the capital goes to the others.
+
+    A signal that does not decide moves nothing: its symbol stays at what it holds or waits for.
+    """
     account, given = desk.account, plan.shares[desk.account.t]
     total = sum(share for share, halted in zip(given, desk.halted, strict=True) if not halted)
     aims = []
@@ -191,6 +194,9 @@ def aims_of(desk: halts.Desk, plan: Plan, equity: float) -> list[Aim]:
             wanted /= total
         before = 0.0 if position.blocked != 0.0 or for_one_symbol(account, position, wanted) else wanted
         aims.append(Aim(name, wanted, before, before if reason == "NONE" else 0.0, position.held != 0.0, reason))
+        if not deciding[i]:
+            there = current(account, i, decides=False, equity=equity)
+            aims[i] = Aim(name, there, there, there, there != 0.0, decides=False)
     return aims
 
 

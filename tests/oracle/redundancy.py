@@ -1,4 +1,7 @@
-"""Semantics section 8, redundancy: bets on the same thing shrink, or all but one are left out."""
+"""Semantics section 8, redundancy: bets on the same thing shrink, or all but one are left out.
+
+A bet is what is wanted by who decides, and what is held or on its way of who does not. The latter stands as it is.
+"""
 
 from tests.oracle.account import Account, Grid
 from tests.oracle.aims import Aim, PortfolioRules, ranked
@@ -17,7 +20,8 @@ def reduce_redundant(account: Account, aims: list[Aim], rho: Grid, rules: Portfo
     else:
         keep_the_first(account, aims, rho, pairs)
     for aim in aims:
-        aim.cut(aim.factor * aim.weight, "CORRELATED")
+        if aim.decides:
+            aim.cut(aim.factor * aim.weight, "CORRELATED")
     if rules.redistribute:
         hand_out(aims, gross - sum(abs(aim.weight) for aim in aims))
 
@@ -52,13 +56,13 @@ def scale(aims: list[Aim], rho: Grid, pairs: Pairs) -> None:
 
 
 def keep_the_first(account: Account, aims: list[Aim], rho: Grid, pairs: Pairs) -> None:
-    """In their order; one redundant with an accepted one is rejected."""
+    """In their order; one redundant with an accepted one is rejected. What stands is not asked."""
     note_close_ranks(account, aims)
     accepted: list[int] = []
     for aim in ranked([aim for aim in aims if aim.weight != 0.0]):
         i = aims.index(aim)
         against = {j: same_way(aim, aims[j], rho[i][j]) for j in accepted if pairs[i][j]}
-        if not against:
+        if not against or not aim.decides:
             accepted.append(i)
             continue
         aim.factor = 0.0
@@ -75,9 +79,10 @@ def note_close_ranks(account: Account, aims: list[Aim]) -> None:
 
 
 def hand_out(aims: list[Aim], freed: float) -> None:
-    """Pro rata to those of whom nothing was taken; without any it stays in cash."""
+    """Pro rata to those who are redundant with nobody; without any it stays in cash, and so does a part not taken."""
     free = [aim for aim in aims if aim.weight != 0.0 and aim.partner < 0]
     total = sum(abs(aim.weight) for aim in free)
     for aim in free:
-        aim.factor = 1.0 + freed / total
-        aim.weight *= aim.factor
+        if aim.decides:
+            aim.factor = 1.0 + freed / total
+            aim.weight *= aim.factor

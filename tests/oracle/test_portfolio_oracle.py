@@ -143,6 +143,45 @@ def test_a_rejection_is_told_once_until_the_signal_or_the_reason_changes() -> No
     assert told(crowded, "decided", "reason")[1:] == [(25, "MAX_POSITIONS"), (27, "MAX_POSITIONS")]
 
 
+def test_a_signal_that_was_refused_is_nobody_s_bet() -> None:
+    """A is held from bar 22 to 25 and B refused at 23. B stays long with nothing, and C gets all of its 0.25.
+
+    A's 31.25 units, bought at 8, are 500 of 1250 at bar 23: 1 / (1 + 0.4 / 0.5) for B.
+    """
+    wanted = [[0.0] * 21 + [0.5] * 4 + [0.0] * 5, from_bar(23, 0.5, BARS), from_bar(27, 0.25, BARS)]
+    for mode, factor in (("filter", 0.0), ("scale", near(1 / 1.8))):
+        limits = {"max_positions": 1} if mode == "scale" else {}
+        played = play([zigzag(BARS, 8.0)] * 3, wanted, redundancy=mode, **limits)
+        assert told(played, "asset", "decided", "partner", "factor") == [
+            (0, 21, -1, 1.0),
+            (1, 23, 0, factor),
+            (0, 25, -1, 1.0),
+            (2, 27, -1, 1.0),
+        ]
+        assert near(played.orders[-1]["weight"]) == 0.25
+
+
+def test_a_bet_that_is_on_its_way_counts_with_its_target() -> None:
+    """A's 0.3 of bar 24 fills at 27. B asks for 0.5 at 25: 1 / (1 + 0.3 / 0.5) = 0.625. A is not asked again."""
+    wanted = [from_bar(24, 0.3, BARS), from_bar(25, 0.5, BARS)]
+    late = {"fill_lag": 3, "size_at": "fill"}
+    played = play([zigzag(BARS, 8.0)] * 2, wanted, redundancy="scale", rules=late)
+    assert told(played, "weight", "partner", "factor") == [(0.3, -1, 1.0), (0.3125, 0, 0.625)]
+    assert told(play([zigzag(BARS, 8.0)] * 2, wanted, redundancy="filter", rules=late), "reason") == [
+        ("NONE",),
+        ("CORRELATED",),
+    ]
+
+
+def test_what_falls_to_a_bet_that_stands_stays_in_cash() -> None:
+    """A is held, so B of 0.3 is rejected. C takes its part of 0.3 by its weight beside that of A, who takes nothing."""
+    prices = [zigzag(BARS, 8.0), zigzag(BARS, 4.0), slow_zigzag(BARS, 8.0)]
+    wanted = [from_bar(22, 0.4, BARS), from_bar(24, 0.3, BARS), from_bar(24, 0.2, BARS)]
+    played = play(prices, wanted, redundancy="filter", redistribute=True)
+    held = played.positions[24, 0] * prices[0][24] / played.equity[24]
+    assert told(played, "asset", "factor") == [(0, 1.0), (1, 0.0), (2, near(1.0 + 0.3 / (0.2 + held)))]
+
+
 def test_shorts_that_are_not_allowed_are_nobody_s_bet() -> None:
     """A short of the mirror would be redundant; where there are no shorts the long is left alone."""
     wanted = [from_bar(25, 0.5, BARS), from_bar(25, -0.5, BARS)]

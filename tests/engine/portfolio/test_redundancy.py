@@ -29,16 +29,28 @@ def theta(assets: int, value: float = THETA) -> Floats:
     return np.full((assets, assets), value)
 
 
-def scaled(weights: list[float], rho: Floats, limit: float = THETA) -> tuple[list[float], list[int]]:
-    factor, partner = np.empty(len(weights)), np.empty(len(weights), dtype=np.int64)
-    scale_redundant(np.array(weights), rho, theta(len(weights), limit), factor, partner)
+def all_but(count: int, settled: tuple[int, ...]) -> Bools:
+    """(N,) who decides."""
+    decides: Bools = ~np.isin(np.arange(count), settled)
+    return decides
+
+
+def scaled(
+    weights: list[float], rho: Floats, limit: float = THETA, settled: tuple[int, ...] = ()
+) -> tuple[list[float], list[int]]:
+    count = len(weights)
+    factor, partner = np.empty(count), np.empty(count, dtype=np.int64)
+    scale_redundant(np.array(weights), all_but(count, settled), rho, theta(count, limit), factor, partner)
     return factor.tolist(), partner.tolist()
 
 
-def filtered(weights: list[float], held: list[bool], rho: Floats) -> tuple[list[float], list[int]]:
-    count = len(weights)
+def filtered(
+    weights: list[float], held: list[bool], rho: Floats, settled: tuple[int, ...] = ()
+) -> tuple[list[float], list[int]]:
+    count, current = len(weights), np.array(held, dtype=np.float64)
     factor, partner, rank = np.empty(count), np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    filter_redundant(np.array(weights), np.array(held), rho, theta(count), rank, factor, partner)
+    decides = all_but(count, settled)
+    filter_redundant(np.array(weights), current, decides, rho, theta(count), rank, factor, partner)
     return factor.tolist(), partner.tolist()
 
 
@@ -106,6 +118,19 @@ def test_filter_asks_the_accepted_only() -> None:
     assert filtered([0.3, 0.2, 0.1], [False] * 3, pairs(AB=0.9, BC=0.95, AC=0.1)) == ([1.0, 0.0, 1.0], [-1, 0, -1])
 
 
+def test_who_does_not_decide_is_seen_but_not_scaled() -> None:
+    """B stays at 0.25: A is divided by 1 + 0.9 / 2 and C, half of B, by 1 + 0.95."""
+    rho = pairs(AB=0.9, BC=0.95)
+    assert scaled([0.5, 0.25, 0.125], rho, settled=(1,)) == ([1.0 / 1.45, 1.0, 1.0 / 1.95], [1, 0, 1])
+
+
+def test_who_does_not_decide_is_accepted_even_beside_another() -> None:
+    """A and B are both there and redundant; C moves with B alone, and that is enough."""
+    rho, there = pairs(AB=0.9, BC=0.9, AC=0.1), [True, True, False]
+    assert filtered([0.3, 0.2, 0.5], there, rho, settled=(0, 1)) == ([1.0, 1.0, 0.0], [-1, -1, 1])
+    assert filtered([0.3, 0.2, 0.5], there, rho) == ([1.0, 0.0, 1.0], [-1, 0, -1])
+
+
 @OFTEN
 @given(seed=st.integers(0, 2**32 - 1), assets=st.integers(1, 7), shared=st.booleans())
 def test_the_kernels_equal_their_twins(seed: int, assets: int, shared: bool) -> None:
@@ -114,32 +139,42 @@ def test_the_kernels_equal_their_twins(seed: int, assets: int, shared: bool) -> 
     rho[random.random(rho.shape) < 0.1] = np.nan
     rho = np.where(np.isnan(rho.T), np.nan, rho)
     weights = random.choice([0.0, 0.2, -0.2, 0.5, 1.0], assets) * (1.0 if shared else random.random(assets))
-    held, limit = random.random(assets) < 0.3, theta(assets, float(random.choice([0.0, 0.5, 0.8])))
+    limit = theta(assets, float(random.choice([0.0, 0.5, 0.8])))
+    current = np.where(random.random(assets) < 0.3, 0.1, 0.0)
+    decides = random.random(assets) < random.choice([0.6, 1.0])
     factor, partner, rank = np.empty(assets), np.empty(assets, dtype=np.int64), np.empty(assets, dtype=np.int64)
 
     def same(found: tuple[Floats, Ints]) -> None:
         assert_allclose(factor, found[0], rtol=1e-12)
         assert_array_equal(partner, found[1])
-        shared_out = redistribute_plain(weights, partner, factor)
+        shared_out = redistribute_plain(weights, decides, partner, factor)
         again = factor.copy()
-        redistribute(weights, partner, again)
+        redistribute(weights, decides, partner, again)
         assert_allclose(again, shared_out, rtol=1e-12)
 
-    scale_redundant(weights, rho, limit, factor, partner)
-    same(scale_redundant_plain(weights, rho, limit))
-    filter_redundant(weights, held, rho, limit, rank, factor, partner)
-    same(filter_redundant_plain(weights, held, rho, limit))
+    scale_redundant(weights, decides, rho, limit, factor, partner)
+    same(scale_redundant_plain(weights, decides, rho, limit))
+    filter_redundant(weights, current, decides, rho, limit, rank, factor, partner)
+    same(filter_redundant_plain(weights, current, decides, rho, limit))
 
 
 def test_what_was_freed_goes_to_those_who_are_alone() -> None:
     """B frees 0.3; C and D get it in proportion to 0.4 and 0.2. Without anyone alone it stays in cash."""
     weights, partner = np.array([0.5, 0.3, -0.4, 0.2, 0.0]), np.array([1, 0, -1, -1, -1])
     factor = np.array([1.0, 0.0, 1.0, 1.0, 1.0])
-    redistribute(weights, partner, factor)
+    redistribute(weights, all_but(5, ()), partner, factor)
     assert factor.tolist() == pytest.approx([1.0, 0.0, 1.5, 1.5, 1.0], rel=1e-15)
     alone = np.array([0.5, 0.5])
-    redistribute(np.ones(2), np.array([1, 0]), alone)
+    redistribute(np.ones(2), all_but(2, ()), np.array([1, 0]), alone)
     assert alone.tolist() == [0.5, 0.5]
+
+
+def test_the_part_of_who_does_not_decide_stays_in_cash() -> None:
+    """As above, but D keeps its 0.2, and C gets no more for that."""
+    weights, partner = np.array([0.5, 0.3, -0.4, 0.2, 0.0]), np.array([1, 0, -1, -1, -1])
+    factor = np.array([1.0, 0.0, 1.0, 1.0, 1.0])
+    redistribute(weights, all_but(5, (3,)), partner, factor)
+    assert factor.tolist() == pytest.approx([1.0, 0.0, 1.5, 1.0, 1.0], rel=1e-15)
 
 
 def test_a_pair_may_have_its_own_threshold() -> None:
@@ -263,3 +298,65 @@ def test_the_same_targets_twice_trade_nothing(mode: str) -> None:
     ledger = play(closes, signals, decides, execution=EVERY_BAR, redundancy=mode)
     assert set(ledger.fills.bar.tolist()) == {40}
     assert np.array_equal(ledger.quantity[40:], np.repeat(ledger.quantity[-1:], 6, axis=0))
+
+
+def from_to(rows: int, *spans: tuple[float, int, int]) -> Floats:
+    """(T, N) signals: each symbol's weight from a bar up to another."""
+    bar = np.arange(rows)
+    return np.column_stack([np.where((bar >= first) & (bar < end), weight, 0.0) for weight, first, end in spans])
+
+
+def told(ledger: Ledger) -> list[tuple[int, int, float, float, int]]:
+    """Bar, symbol, weight, factor and partner of every order that a signal made."""
+    orders, entered = ledger.orders, ledger.orders.weight != 0.0
+    columns = (orders.decided_bar, orders.asset, orders.weight.round(12), orders.factor.round(12), orders.partner)
+    return list(zip(*(column[entered].tolist() for column in columns), strict=True))
+
+
+def copies(rows: int, count: int) -> Floats:
+    """(T, N) closes of one symbol several times: every correlation is 1."""
+    closes: Floats = np.repeat(cluster(7, rows, 1), count, axis=1) * [1.0, 2.0, 5.0, 3.0][:count]
+    return closes
+
+
+def test_under_filter_a_symbol_that_was_refused_refuses_nobody() -> None:
+    """A is held, B is refused, A leaves. B stays long without a position, so C has the account for itself."""
+    signals = from_to(60, (0.5, 30, 40), (0.5, 35, 60), (0.25, 50, 60))
+    ledger = play(copies(60, 3), signals, redundancy="filter")
+    assert told(ledger) == [(30, 0, 0.5, 1.0, -1), (35, 1, 0.5, 0.0, 0), (50, 2, 0.25, 1.0, -1)]
+    assert np.flatnonzero(ledger.quantity[-2]).tolist() == [2]
+
+
+def test_under_scale_a_symbol_that_was_refused_takes_nothing() -> None:
+    """B finds no place beside A. C asks after A has left: all of it, and half only where B asks at the same bar."""
+    signals = from_to(60, (0.5, 30, 40), (0.3, 35, 60), (0.3, 50, 60))
+    ledger = play(copies(60, 3), signals, redundancy="scale", limits={"max_positions": 1})
+    assert told(ledger) == [(30, 0, 0.5, 1.0, -1), (35, 1, 0.3, 0.5, 0), (50, 2, 0.3, 1.0, -1)]
+    everywhere = np.ones(signals.shape, dtype=np.bool_)
+    asking = play(copies(60, 3), signals, everywhere, execution=EVERY_BAR, redundancy="scale")
+    assert (50, 2, 0.15, 0.5, 1) in told(asking)
+
+
+@pytest.mark.parametrize(("mode", "factor"), [("scale", 0.625), ("filter", 0.0)])
+def test_a_held_partner_that_does_not_decide_counts_with_what_it_holds(mode: str, factor: float) -> None:
+    """A asked for 1 and could hold 0.3 alone, which is what B of 0.5 meets: 1 / (1 + 0.3 / 0.5) = 0.625."""
+    flat = np.vstack((cluster(8, 34, 1), np.repeat(cluster(8, 34, 1)[-1:], 6, axis=0)))
+    signals = from_to(40, (1.0, 34, 40), (0.5, 36, 40))
+    limits = {"per_symbol": {"A": {"max_symbol_weight": 0.3}}}
+    ledger = play(np.repeat(flat, 2, axis=1), signals, redundancy=mode, limits=limits)
+    weight = 0.5 * factor if factor else 0.5
+    assert told(ledger) == [(34, 0, 0.3, 1.0, -1), (36, 1, weight, factor, 0)]
+    assert ledger.quantity[-2, 0] > 0.0
+
+
+@pytest.mark.parametrize("size_at", ["decision", "fill"])
+@pytest.mark.parametrize(("mode", "factor"), [("scale", 0.625), ("filter", 0.0)])
+def test_an_order_that_waits_counts_as_a_partner(size_at: str, mode: str, factor: float) -> None:
+    """A's order of bar 34 fills at 37. B decides in between, and is the larger one; A's own order is not remade."""
+    flat = np.vstack((cluster(8, 34, 1), np.repeat(cluster(8, 34, 1)[-1:], 6, axis=0)))
+    signals = from_to(40, (0.3, 34, 40), (0.5, 36, 40))
+    rules = {"fill_lag": 3, "size_at": size_at}
+    ledger = play(np.repeat(flat, 2, axis=1), signals, execution=rules, redundancy=mode)
+    weight = 0.5 * factor if factor else 0.5
+    assert told(ledger) == [(34, 0, 0.3, 1.0, -1), (36, 1, weight, factor, 0)]
+    assert ledger.orders.outcome[0] == Outcome.FILLED
