@@ -1,7 +1,7 @@
 """A finished run as its tests see it: what it held, and how to run all of it again on other bars or parameters."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from engine.execution import Execution, simulate
 from engine.hooks import Hooks, Mapper, NoHooks
 from engine.pieces import NOTHING, Shared, look, spread_signals
 from engine.portfolio import Together
-from engine.results import Ledger, Signals, Targets, Trades
+from engine.results import Fills, Ledger, Moment, Signals, Targets, Trades
 from engine.types import Floats
 from engine.validation import suite
 from engine.validation.base import Report
@@ -107,15 +107,31 @@ class _Again:
 def held_returns(bars: Bars, ledger: Ledger) -> tuple[Floats, Floats]:
     """Weights held, and the market's returns while they were: (T,), or (T, N) of several symbols.
 
-    A position is held from open to open, so the market's return is taken from the open of t to the next one, and
-    the weight just after the fills at the open of t: a weight that had already moved with the return it
-    multiplies could not be shifted against other returns.
+    The market's return is taken from the open of t to the next one, at the end to the last mark, and the weight just
+    after the fills at the open of t: a weight that had already moved with the return it multiplies could not be
+    shifted against other returns. So a position that a stop or target closes inside bar t has its weight there, as
+    one has that is closed at the close; one opened inside a bar or at its close counts from the next bar on. The way
+    from such a fill to the next open is credited to the position before the fill: returns are the market's alone.
     """
     opens = np.where(bars.valid, bars.open, ledger.mark)
     after = np.concatenate((opens[1:], ledger.mark[-1:]))
-    quantity = ledger.quantity
+    held = _after_opens(ledger)
+    quantity = held.quantity
     value = np.where(quantity != 0.0, quantity * opens, 0.0)
-    equity = (ledger.cash + value.sum(axis=1))[:, None]
+    equity = (held.cash + value.sum(axis=1))[:, None]
     weights: Floats = np.divide(value, equity, out=np.zeros(value.shape), where=equity > 0.0)
     returns: Floats = np.nan_to_num(after / opens - 1.0)
     return (weights[:, 0], returns[:, 0]) if weights.shape[1] == 1 else (weights, returns)
+
+
+def _after_opens(ledger: Ledger) -> Ledger:
+    """The ledger whose positions and cash at bar t are those just after the fills at the open of t.
+
+    What fills later in a bar is put off to the next one, what fills later in the last bar is left out.
+    """
+    fills = ledger.fills
+    bar = fills.bar + (fills.moment != Moment.OPEN)
+    order = np.argsort(bar, kind="stable")
+    order = order[: np.searchsorted(bar[order], len(ledger.equity))]
+    columns = {column.name: getattr(fills, column.name)[order] for column in fields(fills)}
+    return replace(ledger, fills=Fills(**columns | {"bar": bar[order]}))

@@ -180,7 +180,8 @@ def _of_orders(values: npt.NDArray[Any], order: Ints, none: float) -> npt.NDArra
 def rolling_table(curve: Curve, window: int = ROLLING_DAYS) -> pl.DataFrame:
     """One row for each day on which a window of daily returns ends, at its last close; none in a shorter run.
 
-    ``rolling_sharpe`` is a year's, null where returns do not vary or equity was at or below zero.
+    ``rolling_sharpe`` is annual, of the last ``window`` days (126: half a year); null where returns do not vary or
+    equity was at or below zero.
     """
     values, defined = rolling_sharpe_of(curve, window)
     return pl.DataFrame(

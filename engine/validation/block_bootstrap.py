@@ -19,12 +19,15 @@ from engine.validation.bootstrap import STREAM, Interval, SharpeBootstrap, autom
 from engine.validation.days import Daily
 from engine.validation.inputs import Tick
 from engine.validation.progress import in_pieces, ticker
-from engine.validation.resample import Blocks, draw_counts
+from engine.validation.resample import Blocks, draw_counts, longest_block
 from engine.validation.spa import weighted_sums
 
 NAME = "block_bootstrap"
 COUNTS = 1 << 20
 """Weights at hand at once: 8 MB. Results do not depend on it."""
+
+FEWEST_DAYS = 12
+"""With fewer no Sharpe ratio is resampled."""
 
 _NOTE = (
     "statistic: annual Sharpe ratio of daily returns; null: the Sharpe ratio is not above zero, resamples centred on"
@@ -49,13 +52,16 @@ class BlockBootstrap(Frozen):
 
         ``details`` has each interval of the annual Sharpe ratio as ``lower``, ``upper`` and ``reason``, and
         ``mean_return`` with the mean a year (arithmetic) and its percentile interval. Null with a reason for fewer
-        than 12 days, returns that do not vary, and equity at or below zero.
+        than 12 days, returns that do not vary, equity at or below zero, and blocks longer than Politis & White's may
+        be: of few blocks, or one that fills a resample, nothing can be told.
         """
         if daily.reason is not None:
             return self._report(seed, reason=daily.reason)
         if len(daily.returns) == 0:
             return self._report(seed, reason="there are no days")
-        blocks = self._blocks(daily.returns)
+        blocks, days = self._blocks(daily.returns), len(daily.returns)
+        if self.block_length is not None and days >= FEWEST_DAYS and blocks.length > longest_block(days):
+            return self._report(seed, reason=f"blocks of {blocks.length:g} days are too long for {days} days")
         found = bootstrap_sharpe(
             daily.returns,
             seed,

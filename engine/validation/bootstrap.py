@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.hooks import Mapper
+from engine.metrics.moments import DUST
 from engine.streams import stream
 from engine.types import Floats, Ints
 from engine.validation.bootstrap_kernels import CANCELLED, sharpe_kernel
-from engine.validation.inputs import PValue, Tick, fraction, monte_carlo, no_tick, number, series
+from engine.validation.inputs import PValue, Tick, fraction, monte_carlo, no_tick, number, series, without_unit
 from engine.validation.progress import in_pieces
 from engine.validation.resample import Blocks, long_run_variance, optimal_block_length
 from engine.validation.sharpe import NORMAL, moments
@@ -94,7 +95,7 @@ def bootstrap_sharpe(
             None, benchmark, confidence, replicates, least, 0, None, None, nothing, nothing, nothing, None, reason
         )
     sharpe = found.known()[0]
-    values = values / np.abs(values).max()  # a ratio has no unit, and squares of tiny returns would be nought
+    values = without_unit(values)
     cut = automatic_blocks(values) if blocks is None else blocks
     key = stream(seed, STREAM)
     ratios, errors = sharpe_replicates(values, cut, key, replicates, errors=True, tick=tick, mapper=mapper)
@@ -145,10 +146,11 @@ def sharpe_replicates(
     mean, deviation = float(values.mean()), float(values.std())
     unit = (values - mean) / deviation
     twice, survival = np.concatenate((unit, unit)), blocks.survival(len(values))
+    offset, dust = mean / deviation, DUST * max(1.0, float(np.abs(values).max())) / deviation
     ratios, spreads = np.empty(replicates), np.empty(replicates)
 
     def some(first: int, end: int) -> tuple[Floats, Floats]:
-        return sharpe_kernel(key, first, end - first, twice, mean / deviation, survival, blocks.fixed, errors)
+        return sharpe_kernel(key, first, end - first, twice, offset, dust, survival, blocks.fixed, errors)
 
     for place, found in in_pieces(some, replicates, CHUNK // len(values), tick, mapper):
         ratios[place], spreads[place] = found

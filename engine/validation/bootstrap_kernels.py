@@ -7,6 +7,7 @@ import numpy as np
 from engine.kernels import kernel
 from engine.streams import replicate_state
 from engine.types import Floats
+from engine.validation.inputs import varying
 from engine.validation.resample import Blocks, Words, draw_block, draw_indices_plain
 
 CANCELLED = 1e-4
@@ -18,14 +19,22 @@ DUST = 1e-10
 
 @kernel
 def sharpe_kernel(
-    key: np.uint64, first: int, count: int, twice: Floats, offset: float, survival: Words, fixed: int, errors: bool
+    key: np.uint64,
+    first: int,
+    count: int,
+    twice: Floats,
+    offset: float,
+    dust: float,
+    survival: Words,
+    fixed: int,
+    errors: bool,
 ) -> tuple[Floats, Floats]:
     """Sharpe ratio (count,) of the replicates ``first``, ``first + 1``, ... and its standard error in each.
 
     ``twice`` (2T,) is ``(r - mean) / deviation`` two times in a row, so that a block is one run, and ``offset`` is
-    mean / deviation. The standard error, asked for by ``errors``, is that of the delta method with the blocks of the
-    replicate as independent pieces (Goetze & Kuensch 1996; Ledoit & Wolf 2008), 0 where there is one only. NaN where a
-    resample does not vary.
+    mean / deviation; a range of ``dust`` in ``twice`` is rounding. The standard error, asked for by ``errors``, is that
+    of the delta method with the blocks of the replicate as independent pieces (Goetze & Kuensch 1996; Ledoit & Wolf
+    2008), 0 where there is one only. NaN where a resample does not vary.
     """
     rows = len(twice) // 2
     ratios, deviations = np.empty(count), np.empty(count)
@@ -50,8 +59,8 @@ def sharpe_kernel(
                 qq, qn, nn = qq + q * q, qn + q * size, nn + float(size) * size
         mean = total / rows
         variance = squares / rows - mean * mean
-        if variance < CANCELLED * (squares / rows):
-            variance = two_pass_variance(key, first + i, twice, survival, fixed)
+        if variance < CANCELLED * (squares / rows) or variance <= dust * dust:
+            variance = two_pass_variance(key, first + i, twice, dust, survival, fixed)
         if not variance > 0.0:
             ratios[i], deviations[i] = np.nan, np.nan
             continue
@@ -71,7 +80,7 @@ def sharpe_kernel(
 
 
 @kernel
-def two_pass_variance(key: np.uint64, replicate: int, twice: Floats, survival: Words, fixed: int) -> float:
+def two_pass_variance(key: np.uint64, replicate: int, twice: Floats, dust: float, survival: Words, fixed: int) -> float:
     """Population variance of one replicate, drawn again; 0 where it does not vary."""
     rows = len(twice) // 2
     drawn = np.empty(rows)
@@ -82,7 +91,7 @@ def two_pass_variance(key: np.uint64, replicate: int, twice: Floats, survival: W
         for t in range(start, start + min(size, rows - filled)):
             drawn[filled] = twice[t]
             filled += 1
-    if drawn.max() == drawn.min():
+    if drawn.max() - drawn.min() <= dust:
         return 0.0
     mean = drawn.sum() / rows
     variance = 0.0
@@ -94,7 +103,7 @@ def two_pass_variance(key: np.uint64, replicate: int, twice: Floats, survival: W
 def sharpe_plain(key: int, first: int, count: int, returns: Floats, blocks: Blocks) -> Floats:
     """Twin of the ratios of :func:`sharpe_kernel`, up to rounding; every resample is laid out."""
     drawn = returns[draw_indices_plain(key, first, count, len(returns), blocks)]
-    varies = drawn.max(axis=1) > drawn.min(axis=1)
+    varies = varying(drawn.T)
     deviation = np.where(varies, drawn.std(axis=1, ddof=1), np.nan)
     ratios: Floats = drawn.mean(axis=1) / deviation
     return ratios

@@ -20,6 +20,7 @@ from engine.types import Floats, Ints
 from engine.validation.base import Report
 from engine.validation.days import Measure, measured
 from engine.validation.grids import DailyOf, GridReturns, SearchGrid, grid_returns
+from engine.validation.inputs import varying
 from engine.validation.progress import ticker
 from engine.validation.splits import MOST_SPLITS, Combinations, combinatorial_folds
 
@@ -123,7 +124,7 @@ def best_of(metric: Measure, returns: Floats) -> int | None:
     """The column of ``returns`` (D, G) with the largest metric, the first of equals; None where none has one."""
     if metric == "total_return":
         return int(np.argmax(np.log1p(returns).sum(axis=0)))
-    varies = returns.max(axis=0) > returns.min(axis=0)
+    varies = varying(returns)
     if not varies.any():
         return None
     deviation = np.std(returns, axis=0, ddof=1)

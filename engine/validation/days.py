@@ -11,9 +11,9 @@ import numpy as np
 
 from engine.data.bars import Bars
 from engine.data.sessions import days
-from engine.metrics.moments import DUST
 from engine.results import Ledger
 from engine.types import Floats, Ints
+from engine.validation.inputs import constant
 from engine.validation.sharpe import moments
 
 RUINED = "equity is at or below zero"
@@ -46,7 +46,7 @@ def daily_returns(ledger: Ledger, ends: Ints, first: int = 0) -> Daily:
     if float(path.min()) <= 0.0:
         return Daily(np.empty(0), RUINED)
     returns = path[1:] / path[:-1] - 1.0
-    if len(returns) and float(np.ptp(returns)) <= DUST * max(1.0, float(np.abs(returns).max())):
+    if len(returns) and constant(returns):
         returns[:] = returns[0]  # a ratio over rounding would be enormous
     return Daily(returns)
 

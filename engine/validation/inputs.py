@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.types import Floats
+from engine.metrics.moments import DUST
+from engine.types import Bools, Floats
 
 LARGEST = 1e100
 """No return is larger, and the squares of larger numbers would overflow."""
@@ -62,9 +63,28 @@ def number(value: float, name: str) -> float:
     return float(value)
 
 
+def varying(values: Floats) -> Bools:
+    """Which columns of returns (T, N) vary by more than rounding, (N,); of one series (T,) a single answer.
+
+    As for the metrics: a range of at most ``DUST``, relative above 1, is rounding, and a ratio over it enormous. A part
+    of a series that varies may not, so this is asked of whatever is judged.
+    """
+    if len(values) == 0:
+        return np.zeros(values.shape[1:], dtype=np.bool_)
+    low, high = values.min(axis=0), values.max(axis=0)
+    found: Bools = np.asarray(high - low > DUST * np.maximum(1.0, np.maximum(-low, high)))
+    return found
+
+
 def constant(values: Floats) -> bool:
-    """Whether no two values differ. The deviation of a constant series is rounding dust, not zero."""
-    return len(values) == 0 or float(values.max()) == float(values.min())
+    """Whether ``values`` (T,) do not vary by more than rounding; see :func:`varying`."""
+    return not bool(varying(values))
+
+
+def without_unit(values: Floats) -> Floats:
+    """Returns (T,) or (T, N), a column that exceeds 1 over its largest: powers stay finite, rounding what it was."""
+    scaled: Floats = values / np.maximum(1.0, np.abs(values).max(axis=0))
+    return scaled
 
 
 def _finite(values: npt.ArrayLike, rank: int, name: str) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.types import Floats
-from engine.validation.inputs import table
+from engine.validation.inputs import table, varying
 
 Method = Literal["holm", "benjamini_hochberg", "benjamini_yekutieli"]
 
@@ -79,13 +79,13 @@ def effective_trials(returns: npt.ArrayLike) -> EffectiveTrials:
     """
     values = table(returns)
     rows, columns = values.shape
-    varying = values[:, values.max(axis=0) > values.min(axis=0)] if rows else values[:, :0]
-    count = varying.shape[1]
+    kept = values[:, varying(values)]
+    count = kept.shape[1]
     if rows < 3:
         return EffectiveTrials(columns, columns - count, reason="fewer than three returns")
     if count == 0:
         return EffectiveTrials(columns, columns, reason="no series of returns varies")
-    unit = varying / np.abs(varying).max(axis=0)
+    unit = kept / np.abs(kept).max(axis=0)
     unit = unit - unit.mean(axis=0)
     unit /= np.sqrt(np.sum(unit * unit, axis=0))
     if count == 1:

@@ -13,7 +13,7 @@ from engine.validation.base import Report
 from engine.validation.grids import DailyOf, GridReturns, SearchGrid, grid_returns
 from engine.validation.multiple import benjamini_yekutieli, effective_trials, holm
 from engine.validation.progress import ticker
-from engine.validation.sharpe import Haircut, Moments, deflated_sharpe, haircut_sharpe, moments
+from engine.validation.sharpe import Haircut, Moments, deflated_sharpe, haircut_sharpe, moments, upper_tail
 
 NAME = "multiplicity"
 LEVEL = 0.05
@@ -21,8 +21,9 @@ LISTED = 100
 """Most points that a report lists."""
 
 _NOTE = (
-    "statistic: annual Sharpe ratio of the best point; p-value: two-sided, of t = SR sqrt(T), adjusted by Holm for all"
-    " points; haircuts: Harvey & Liu 2015; deflated: Bailey & Lopez de Prado 2014 with the variance over the points"
+    "statistic: annual Sharpe ratio of the best point; p-value: one-sided, upper, of t = SR sqrt(T), adjusted by Holm"
+    " for all points; haircuts: Harvey & Liu 2015, from two-sided p-values; deflated: Bailey & Lopez de Prado 2014 with"
+    " the variance over the points"
 )
 
 
@@ -47,11 +48,12 @@ class Multiplicity(Frozen):
         if not judged:
             return self._report(seed, reason="no point of the grid has a Sharpe ratio", details=details)
         sharpes = np.array([of[i].known()[0] for i in judged])
-        single = np.array([_p_value(of[i]) for i in judged])
+        scores = np.array([sharpe * math.sqrt(of[i].periods) for sharpe, i in zip(sharpes, judged, strict=True)])
+        single = np.array([upper_tail(score) for score in scores.tolist()])
         adjusted = {"holm": holm(single).p_values, "bhy": benjamini_yekutieli(single).p_values}
         best = int(np.argmax(sharpes))
         root = math.sqrt(annual)
-        others = np.delete(single, best)
+        others = np.array([min(1.0, 2.0 * upper_tail(abs(score))) for score in np.delete(scores, best).tolist()])
         return self._report(
             seed,
             statistic=float(sharpes[best]) * root,
@@ -82,12 +84,8 @@ class Multiplicity(Frozen):
         return Report(name=NAME, parameters=self.model_dump(), seed=seed, note=_NOTE, **values)
 
 
-def _p_value(of: Moments) -> float:
-    """Two-sided, under the normal law."""
-    return math.erfc(abs(of.known()[0]) * math.sqrt(of.periods) / math.sqrt(2.0))
-
-
 def _haircuts(of: Moments, others: Floats, root: float) -> dict[str, Any]:
+    """``others`` are the two-sided p-values of the other points, the convention of Harvey & Liu."""
     found = haircut_sharpe(of, len(others) + 1, others)
     cuts = {name: getattr(found, name) for name in ("bonferroni", "sidak", "holm", "bhy")}
     shown = {name: asdict(c) | {"sharpe": c.sharpe * root} for name, c in cuts.items() if isinstance(c, Haircut)}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from engine.hooks import Mapper, spread
 from engine.streams import stream
 from engine.types import Floats, Ints
-from engine.validation.inputs import PValue, Tick, monte_carlo, no_tick, table
+from engine.validation.inputs import PValue, Tick, constant, monte_carlo, no_tick, table, varying, without_unit
 from engine.validation.overfitting_kernels import block_moments, split_kernel
 from engine.validation.progress import in_pieces
 from engine.validation.resample import Blocks, draw_indices
@@ -105,13 +105,12 @@ def overfitting(
         return Overfitting(count, rows, blocks, reason="fewer than two rows a block")
     dropped = rows % blocks
     values = values[dropped:]
-    varies = values.max(axis=0) > values.min(axis=0)
+    varies = varying(values)
     excluded = tuple(int(i) for i in np.flatnonzero(~varies))
     if np.count_nonzero(varies) < 2:
         reason = "fewer than two strategies vary"
         return Overfitting(count, rows, blocks, dropped=dropped, excluded=excluded, reason=reason)
-    # Ratios have no unit, and squares of tiny returns would be nought.
-    kept = np.ascontiguousarray(values[:, varies] / np.abs(values[:, varies]).max(axis=0))
+    kept = np.ascontiguousarray(without_unit(values[:, varies]))
     halves = halvings(blocks)
     found = _split(kept, np.arange(len(kept)), halves, blocks, tick, mapper)
     slope, intercept = _line(found[:, 0], found[:, 1])
@@ -141,10 +140,10 @@ def halvings(blocks: int) -> Ints:
 
 def _split(values: Floats, rows: Ints, halves: Ints, blocks: int, tick: Tick = no_tick, mapper: Mapper = map) -> Floats:
     """Of each half and then its complement: best ratio, the same strategy's in the other half and its rank, (n, 3)."""
-    means, squares = block_moments(values, rows, blocks)
+    moments = block_moments(values, rows, blocks)
 
     def some(first: int, end: int) -> Floats:
-        return split_kernel(means, squares, len(rows) // blocks, halves[first:end])
+        return split_kernel(*moments, len(rows) // blocks, halves[first:end])
 
     size = CHUNK // (values.shape[1] * blocks)
     return np.concatenate([found for _, found in in_pieces(some, len(halves), size, tick, mapper)])
@@ -153,7 +152,7 @@ def _split(values: Floats, rows: Ints, halves: Ints, blocks: int, tick: Tick = n
 def _line(x: Floats, y: Floats) -> tuple[float | None, float | None]:
     off = x - x.mean()
     spread = float(off @ off)
-    if float(x.max()) == float(x.min()) or spread <= 0.0:
+    if constant(x) or spread <= 0.0:
         return None, None
     slope = float(off @ (y - y.mean())) / spread
     return slope, float(y.mean()) - slope * float(x.mean())

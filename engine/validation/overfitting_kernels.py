@@ -5,24 +5,23 @@ import math
 import numpy as np
 
 from engine.kernels import kernel, part
+from engine.metrics.moments import DUST
 from engine.types import Floats, Ints
-
-DUST = 1e-24
-"""Below this share of the square of the mean a variance may be rounding, and is looked at again."""
+from engine.validation.inputs import varying
 
 
 @kernel
-def block_moments(values: Floats, rows: Ints, blocks: int) -> tuple[Floats, Floats]:
-    """Mean and sum of squares about it, both (blocks, N), of each block of the rows (T,) of ``values``.
+def block_moments(values: Floats, rows: Ints, blocks: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """Mean, sum of squares about it, least and largest, all (blocks, N), of each block of the rows (T,) of ``values``.
 
     About the block's own mean: sums about the mean of all rows cancel where a strategy moves little in a block.
     Exact, squares 0, where a column does not vary.
     """
     size, columns = len(rows) // blocks, values.shape[1]
     means, squares = np.zeros((blocks, columns)), np.zeros((blocks, columns))
-    low, high = np.empty(columns), np.empty(columns)
+    lows, highs = np.empty((blocks, columns)), np.empty((blocks, columns))
     for b in range(blocks):
-        mean, square = means[b], squares[b]
+        mean, square, low, high = means[b], squares[b], lows[b], highs[b]
         low[:], high[:] = values[rows[b * size]], values[rows[b * size]]
         for t in range(b * size, (b + 1) * size):
             row = values[rows[t]]
@@ -36,12 +35,17 @@ def block_moments(values: Floats, rows: Ints, blocks: int) -> tuple[Floats, Floa
             for j in range(columns):
                 off = row[j] - mean[j]
                 square[j] += off * off
-    return means, squares
+    return means, squares, lows, highs
 
 
 @part
-def half_ratios(means: Floats, squares: Floats, size: int, half: Ints, centre: Floats, ratios: Floats) -> None:
-    """Write the Sharpe ratio (N,) over the blocks of ``half``: their moments joined as Chan, Golub & LeVeque 1979."""
+def half_ratios(
+    means: Floats, squares: Floats, lows: Floats, highs: Floats, size: int, half: Ints, centre: Floats, ratios: Floats
+) -> None:
+    """Write the Sharpe ratio (N,) over the blocks of ``half``: their moments joined as Chan, Golub & LeVeque 1979.
+
+    0 where returns vary by no more than rounding.
+    """
     columns, count = means.shape[1], len(half)
     centre[:] = 0.0
     ratios[:] = 0.0
@@ -59,19 +63,21 @@ def half_ratios(means: Floats, squares: Floats, size: int, half: Ints, centre: F
     rows = count * size
     for j in range(columns):
         variance = ratios[j] / (rows - 1.0)
-        if variance <= DUST * centre[j] * centre[j]:
-            first, same = means[half[0], j], True
+        # Returns in a range of dust have a variance of at most half its square.
+        dust = DUST * (1.0 + abs(centre[j]))
+        if variance <= dust * dust:
+            low, high = lows[half[0], j], highs[half[0], j]
             for b in half:
-                same = same and squares[b, j] == 0.0 and means[b, j] == first
-            variance = 0.0 if same else variance
+                low, high = min(low, lows[b, j]), max(high, highs[b, j])
+            variance = 0.0 if high - low <= DUST * max(1.0, -low, high) else variance
         ratios[j] = centre[j] / math.sqrt(variance) if variance > 0.0 else 0.0
 
 
 @kernel
-def split_kernel(means: Floats, squares: Floats, size: int, halves: Ints) -> Floats:
+def split_kernel(means: Floats, squares: Floats, lows: Floats, highs: Floats, size: int, halves: Ints) -> Floats:
     """For each half and then its complement: best ratio, that strategy's in the other half, its rank there; (2n, 3).
 
-    ``means`` and ``squares`` (S, N) are those of blocks of ``size`` rows, ``halves`` (n, S/2) the blocks of one half.
+    ``means`` to ``highs`` (S, N) are those of blocks of ``size`` rows, ``halves`` (n, S/2) the blocks of one half.
     The first of equals is the best; ranks are from 1 to N, ties at the mean of theirs.
     """
     blocks, columns = means.shape
@@ -86,8 +92,8 @@ def split_kernel(means: Floats, squares: Floats, size: int, halves: Ints) -> Flo
             else:
                 other[filled] = b
                 filled += 1
-        half_ratios(means, squares, size, half, centre, ratios[0])
-        half_ratios(means, squares, size, other, centre, ratios[1])
+        half_ratios(means, squares, lows, highs, size, half, centre, ratios[0])
+        half_ratios(means, squares, lows, highs, size, other, centre, ratios[1])
         for side in range(2):
             inside, outside = ratios[side], ratios[1 - side]
             best = 0
@@ -113,7 +119,7 @@ def split_plain(values: Floats, blocks: int, halves: Ints) -> Floats:
             ratios = []
             for chosen in (inside, outside):
                 rows = np.concatenate([pieces[b] for b in chosen])
-                varies = rows.max(axis=0) > rows.min(axis=0)
+                varies = varying(rows)
                 deviation = np.where(varies, rows.std(axis=0, ddof=1), 1.0)
                 ratios.append(np.where(varies, rows.mean(axis=0) / deviation, 0.0))
             best = int(np.argmax(ratios[0]))

@@ -211,11 +211,16 @@ def optimal_block_length(values: npt.ArrayLike) -> BlockLength:
     window = np.minimum(1.0, 2.0 * (1.0 - k / lag)) * gammas[1 : lag + 1]
     slope = 2.0 * float(np.sum(window * k))
     spectrum = float(gammas[0] + 2.0 * np.sum(window))
-    longest = math.ceil(min(3.0 * math.sqrt(rows), rows / 3.0))
+    longest = longest_block(rows)
     # A spectrum of zero at the origin asks for the longest block there may be.
     ratio = abs(slope / spectrum) if abs(spectrum) > 1e-300 else math.inf
     drawn, equal = ((2.0 * ratio * ratio / c * rows) ** (1.0 / 3.0) for c in (2.0, 4.0 / 3.0))
     return BlockLength(max(1.0, min(drawn, longest)), max(1.0, min(equal, longest)), first)
+
+
+def longest_block(rows: int) -> int:
+    """Rows of the longest block that leaves enough of them: ``min(3 sqrt(T), T / 3)``, Politis & White's bound, up."""
+    return math.ceil(min(3.0 * math.sqrt(rows), rows / 3.0))
 
 
 def _first_insignificant(off: Floats, gammas: Floats, run: int) -> int | None:

@@ -35,8 +35,8 @@ class Moments:
     """What inference needs to know of T returns, or why it cannot.
 
     ``sharpe`` is mean / standard deviation (ddof 1) per period; ``skewness`` and ``kurtosis`` are the population
-    g1 and g2 + 3. All three are None where ``reason`` says why. Raises ``ValueError`` for values that no returns
-    have: not finite, or ``kurtosis < skewness^2 + 1``.
+    g1 and g2 + 3, and at least ``skewness^2 + 1``: what rounding left below that is taken as this bound. All three are
+    None where ``reason`` says why. Raises ``ValueError`` for values that are not finite.
     """
 
     periods: int
@@ -54,16 +54,14 @@ class Moments:
         self.known()
 
     def known(self) -> tuple[float, float, float]:
-        """``(sharpe, skewness, kurtosis)`` where there is no reason. Raises ``ValueError`` as the class does."""
+        """``(sharpe, skewness, kurtosis)``, the last at its bound or above. Raises ``ValueError`` for None."""
         if self.sharpe is None or self.skewness is None or self.kurtosis is None:
             raise ValueError("moments without a reason have all values")
         for value in (self.sharpe, self.skewness, self.kurtosis):
             number(value, "moments")
         if self.periods < 2:
             raise ValueError("a Sharpe ratio needs at least two periods")
-        if self.kurtosis < (self.skewness * self.skewness + 1.0) * (1.0 - 1e-9):
-            raise ValueError("kurtosis (raw, not excess) must be at least skewness^2 + 1")
-        return self.sharpe, self.skewness, self.kurtosis
+        return self.sharpe, self.skewness, max(self.kurtosis, self.skewness * self.skewness + 1.0)
 
 
 def moments(returns: npt.ArrayLike) -> Moments:
@@ -83,8 +81,6 @@ def moments(returns: npt.ArrayLike) -> Moments:
     mean = float(scaled.mean())
     off = scaled - mean
     variance = float(np.mean(off * off))
-    if not variance > (4.0 * np.finfo(np.float64).eps) ** 2:
-        return Moments(size, None, None, None, "returns vary by no more than rounding")
     deviation = math.sqrt(variance)
     unit = off / deviation
     kurtosis, skewness = float(np.mean(unit**4)), float(np.mean(unit**3))
@@ -98,6 +94,23 @@ def psr(of: Moments, benchmark: float = 0.0) -> Metric:
     efficient frontier", Journal of Risk 15(2). None where the returns do not vary and where the variance is zero, as
     for some series of two values. Raises ``ValueError`` for a benchmark that is not finite, as all of these do.
     """
+    score = _psr_score(of, benchmark)
+    return score if score.value is None else Metric(_normal(score.value), "probability")
+
+
+def psr_p_value(of: Moments, benchmark: float = 0.0) -> Metric:
+    """One less :func:`psr`, from its own tail: that keeps its digits where the probability is 1 but for rounding."""
+    score = _psr_score(of, benchmark)
+    return score if score.value is None else Metric(upper_tail(score.value), "probability")
+
+
+def upper_tail(z: float) -> float:
+    """One-sided p-value of a standard normal ``z``, never 0: at least the smallest normal float."""
+    return max(_normal(-z), float(np.finfo(np.float64).tiny))
+
+
+def _psr_score(of: Moments, benchmark: float) -> Metric:
+    """What :func:`psr` is the normal probability of."""
     number(benchmark, "benchmark")
     if of.reason is not None:
         return Metric(None, "probability", of.reason)
@@ -105,7 +118,7 @@ def psr(of: Moments, benchmark: float = 0.0) -> Metric:
     variance = _shape(sharpe, skewness, kurtosis)
     if variance is None:
         return Metric(None, "probability", NO_VARIANCE)
-    return Metric(_normal((sharpe - benchmark) * math.sqrt(of.periods - 1) / math.sqrt(variance)), "probability")
+    return Metric((sharpe - benchmark) * math.sqrt(of.periods - 1) / math.sqrt(variance), "probability")
 
 
 def psr_null_variance(of: Moments, benchmark: float = 0.0, rho: float = 0.0) -> Metric:

@@ -18,7 +18,7 @@ from engine.hooks import Mapper
 from engine.kernels import kernel
 from engine.streams import stream
 from engine.types import Floats, Ints
-from engine.validation.inputs import PValue, Tick, monte_carlo, no_tick, table
+from engine.validation.inputs import PValue, Tick, monte_carlo, no_tick, table, varying
 from engine.validation.progress import in_pieces
 from engine.validation.resample import (
     Blocks,
@@ -96,7 +96,7 @@ def superiority(
     if rows < FEWEST_ROWS:
         return Superiority(count, rows, replicates, cut, reason=f"fewer than {FEWEST_ROWS} rows")
     omega = np.sqrt(long_run_variance(values, cut))
-    varies = omega > 1e-6 * values.std(axis=0)
+    varies = varying(values) & (omega > 1e-6 * values.std(axis=0))
     excluded = tuple(int(i) for i in np.flatnonzero(~varies))
     if not varies.any():
         return Superiority(count, rows, replicates, cut, excluded=excluded, reason=NOTHING_VARIES)

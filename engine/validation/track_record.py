@@ -19,12 +19,14 @@ from engine.validation.sharpe import (
     NORMAL,
     Moments,
     deflated_sharpe,
+    expected_maximum_sharpe,
     lo_error,
     mertens_error,
     min_track_record_length,
     minimum_backtest_length,
     moments,
     psr,
+    psr_p_value,
 )
 
 _NOTE = (
@@ -60,25 +62,24 @@ class SharpeTest(Frozen):
         if reason is not None or of.sharpe is None:
             return self._report(seed, reason=reason)
         root = math.sqrt(annual)
-        probable = psr(of, self.benchmark / root)
         details: dict[str, Any] = {
             "days": of.periods,
-            "psr": _plain(probable),
+            "psr": _plain(psr(of, self.benchmark / root)),
             "min_track_record": _plain(min_track_record_length(of, self.benchmark / root, self.confidence)),
             "lo": self._interval(of.sharpe, lo_error(of), root),
             "mertens": self._interval(of.sharpe, mertens_error(of), root),
         }
-        sure, why = probable.value, probable.reason
+        benchmark = self.benchmark / root
         if self.trials is not None:
-            deflated = self._deflated(of, self.trials, annual)
-            details["deflated"] = deflated
-            sure, why = deflated["value"], deflated["reason"]
+            details["deflated"] = self._deflated(of, self.trials, annual)
+            benchmark = expected_maximum_sharpe(self.trials.number, self.trials.variance / annual)
+        p = psr_p_value(of, benchmark)
         ticker(hooks, "sharpe")(1, 1)
         return self._report(
             seed,
             statistic=of.sharpe * root,
-            p_value=None if sure is None else 1.0 - sure,
-            reason=why,
+            p_value=p.value,
+            reason=p.reason,
             exact=True,
             details=details,
         )

@@ -170,6 +170,29 @@ def test_a_grid_is_whole_runs_with_other_parameters() -> None:
     assert found["superiority"].details["strategies"] == len(runs) == 5
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_point_that_never_trades_earns_interest_and_no_ratio(seed: int) -> None:
+    """Its returns are those of cash, after the first day, an hour shorter, but for rounding one number.
+
+    So it can be chosen in the C(4, 2) of 10 splits that train on the first day, and in no other.
+    """
+    grid = {"fast": [3], "slow": [8, 1000]}
+    tests: dict[str, Any] = {
+        "walk_forward": {"windows": 3, "grid": grid},
+        "overfitting": {"grid": grid, "blocks": 4, "n": 20},
+        "superiority": {"grid": grid, "n": 50},
+        "cross_validation": {"grid": grid, "groups": 5, "tests": 2},
+        "multiplicity": {"grid": grid},
+        "plateau": {"points": 4},
+    }
+    asked = config(validation=tests, execution=FREE | {"cash_rate": 0.03}, seed=seed)
+    found = {report.name: report for report in engine.run(asked, dataset(A=lively(seed, 960))).validation}
+    chosen = found["cross_validation"].details["chosen"]
+    assert {row["params"]["slow"]: row["splits"] for row in chosen} == {1000: 6, 8: 4}
+    assert found["cross_validation"].statistic is not None
+    assert list(found) == list(tests)
+
+
 def test_a_plateau_compares_with_runs_of_the_neighbours() -> None:
     changes = {"strategy": {"name": "dual_sma", "params": {"fast": 23, "slow": 59}}}
     found = reports({"plateau": {"points": 3, "metric": "total_return"}}, market(bars=5000), **changes)["plateau"]

@@ -78,6 +78,21 @@ def test_results_do_not_depend_on_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
     assert fractions[-1] == 1.0
 
 
+@pytest.mark.parametrize("method", ["stationary", "circular"])
+@pytest.mark.parametrize(("days", "longest"), [(27, 9), (100, 30), (81, 27), (400, 60)])
+def test_blocks_are_no_longer_than_the_automatic_ones_may_be(method: str, days: int, longest: int) -> None:
+    """min(3 sqrt(D), D / 3); of blocks as long as the data, each resample is the data turned around."""
+    values = Daily(np.random.default_rng(days).normal(0.0005, 0.01, days))
+    for length in (longest, longest + 1, days, 10_000):
+        test = BlockBootstrap.model_validate({"n": 100, "method": method, "block_length": length})
+        report = test.evaluate(values, 252.0, 1, NoHooks())
+        if length == longest:
+            assert report.details["block_length"] == longest
+        else:
+            assert report.reason == f"blocks of {length} days are too long for {days} days"
+            assert (report.statistic, report.p_value) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("daily", "reason"),
     [

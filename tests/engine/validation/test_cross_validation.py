@@ -114,6 +114,19 @@ def test_undefined_is_null_with_a_reason() -> None:
     assert wide.reason == "purge and embargo leave nothing to train on"
 
 
+def test_returns_that_differ_by_rounding_are_never_chosen() -> None:
+    """Interest on idle cash, and one strategy that trades in some of the groups only."""
+    rounded: Floats = NOISE * 0.0 + 0.03 / 365 + 2e-16 * np.random.default_rng(2).integers(-2, 3, (120, 5))
+    rounded[:40, 1] = NOISE[:40, 1] + 0.005
+    report = CrossValidation(grid=GRID, groups=6, tests=2).evaluate(columns(rounded), ANNUAL, 3, NoHooks())
+    assert [row["params"] for row in report.details["chosen"]] == [{"k": 1}]
+    assert best_of("sharpe", rounded[40:]) is None
+    assert report.statistic is not None
+    assert abs(report.statistic) < 10.0
+    nothing = CrossValidation(grid=GRID).evaluate(columns(rounded[40:]), ANNUAL, 3, NoHooks())
+    assert nothing.reason == "no path has a value"
+
+
 @pytest.mark.parametrize(
     ("values", "words"), [({"groups": 4, "tests": 4}, "less than the 4"), ({"groups": 40, "tests": 20}, "splits")]
 )

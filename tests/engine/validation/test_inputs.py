@@ -3,7 +3,17 @@ import math
 import numpy as np
 import pytest
 
-from engine.validation.inputs import PValue, constant, fraction, monte_carlo, no_tick, series, table
+from engine.validation.inputs import (
+    PValue,
+    constant,
+    fraction,
+    monte_carlo,
+    no_tick,
+    series,
+    table,
+    varying,
+    without_unit,
+)
 
 
 def test_a_monte_carlo_p_value_is_never_nought_and_knows_its_error() -> None:
@@ -32,10 +42,22 @@ def test_arrays_are_checked_and_made_contiguous() -> None:
             series([0.0, value], "x")
 
 
+def test_what_varies_does_so_by_more_than_rounding() -> None:
+    columns = np.array([[0.0, 0.0, 5.0, -5.0, 0.1], [1e-13, 2e-13, 5.0 + 4e-13, -5.0 - 6e-13, 0.1]])
+    assert varying(columns).tolist() == [False, True, False, True, False]
+    assert varying(columns[:0]).tolist() == [False] * 5
+    assert [bool(varying(columns[:, i])) for i in range(5)] == [False, True, False, True, False]
+
+
+def test_a_unit_is_taken_from_large_returns_only() -> None:
+    assert without_unit(np.array([1e-9, -2e-9])).tolist() == [1e-9, -2e-9]
+    assert without_unit(np.array([[4.0, 0.5], [-8.0, 0.25]])).tolist() == [[0.5, 0.5], [-1.0, 0.25]]
+
+
 def test_constants_and_fractions() -> None:
     assert constant(np.full(20, 0.1))
     assert constant(np.empty(0))
-    assert not constant(np.array([0.1, np.nextafter(0.1, 1)]))
+    assert constant(np.array([0.1, np.nextafter(0.1, 1)]))
     assert fraction(0.5, "x") == 0.5
     for value in (0.0, 1.0, math.nan):
         with pytest.raises(ValueError, match="x must be between"):

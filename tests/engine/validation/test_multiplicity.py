@@ -22,14 +22,14 @@ def columns(values: Floats) -> DailyOf:
     return lambda params: Daily(values[:, int(params["k"])])
 
 
-def normal_tails(t: Floats) -> list[float]:
-    return [math.erfc(abs(value) / math.sqrt(2.0)) for value in t.tolist()]
+def upper_tails(t: Floats) -> list[float]:
+    return [0.5 * math.erfc(value / math.sqrt(2.0)) for value in t.tolist()]
 
 
 def test_every_number_is_that_of_its_own_function() -> None:
     report = Multiplicity(grid=GRID).evaluate(columns(NOISE), ANNUAL, 3, NoHooks())
     daily = NOISE.mean(axis=0) / NOISE.std(axis=0, ddof=1)
-    best, single = int(np.argmax(daily)), normal_tails(daily * math.sqrt(500))
+    best, single = int(np.argmax(daily)), upper_tails(daily * math.sqrt(500))
     found = report.details
     assert report.statistic == pytest.approx(daily[best] * math.sqrt(ANNUAL), rel=1e-12)
     assert report.p_value == pytest.approx(holm(single).p_values[best], rel=1e-12)
@@ -39,7 +39,9 @@ def test_every_number_is_that_of_its_own_function() -> None:
         assert [listed[k][name] for k in range(20)] == pytest.approx(list(expected), rel=1e-9)
     assert [listed[k]["bhy"] for k in range(20)] == pytest.approx(list(benjamini_yekutieli(single).p_values), rel=1e-9)
     cut = found["haircuts"]["bonferroni"]
-    assert cut["p_value"] == pytest.approx(min(1.0, 20 * single[best]), rel=1e-9)
+    assert cut["p_value"] == pytest.approx(min(1.0, 20 * 2 * single[best]), rel=1e-9)  # two-sided
+    both = [2 * min(p, 1 - p) for p in single]
+    assert found["haircuts"]["holm"]["p_value"] == pytest.approx(holm(both).p_values[best], rel=1e-9)
     assert 0.0 <= cut["sharpe"] <= report.statistic
     benchmark = expected_maximum_sharpe(20.0, float(np.var(daily, ddof=1)))
     points = found["deflated"]["points"]
@@ -57,7 +59,7 @@ def test_noise_is_not_significant_and_skill_is() -> None:
     assert skilled.p_value is not None
     assert skilled.p_value < 1e-6
     assert skilled.details["best"] == {"k": 7}
-    assert skilled.details["significant"] == {"single": 1, "holm": 1, "bhy": 1}
+    assert skilled.details["significant"] == {"single": 2, "holm": 1, "bhy": 1}  # one of 19 by luck
     assert skilled.details["haircuts"]["holm"]["fraction"] < 0.2
     assert skilled.details["deflated"]["points"]["value"] > 0.95
 
@@ -66,6 +68,16 @@ def test_losers_are_never_significant() -> None:
     report = Multiplicity(grid=GRID).evaluate(columns(NOISE - 0.01), ANNUAL, 3, NoHooks())
     assert set(report.details["significant"].values()) == {0}
     assert report.details["haircuts"]["reason"] == "the Sharpe ratio is not above zero"
+    assert report.p_value is not None
+    assert report.p_value > 0.99
+    assert min(row[name] for row in report.details["points"] for name in ("p_value", "holm", "bhy")) > 0.99
+
+
+def test_no_p_value_is_nought() -> None:
+    report = Multiplicity(grid=GRID).evaluate(columns(NOISE + 0.1), ANNUAL, 3, NoHooks())
+    tiny = float(np.finfo(float).tiny)
+    assert report.details["points"][0]["p_value"] == tiny
+    assert report.p_value == pytest.approx(20 * tiny, rel=1e-12)
 
 
 def test_copies_are_one_trial() -> None:

@@ -52,10 +52,23 @@ def test_deflation_by_annual_ratios() -> None:
     found = deflated_sharpe(moments(RETURNS), 100, 0.5 / 250.0).value
     assert found is not None
     assert deflated["value"] == found
-    assert report.p_value == 1.0 - found
+    assert report.p_value == pytest.approx(1.0 - found, rel=1e-9)
     assert report.p_value > 1.0 - report.details["psr"]["value"]
     alone = SharpeTest(trials=Trials(number=1, variance=0.5)).evaluate(Daily(RETURNS), 250.0, 1, NoHooks())
     assert alone.details["deflated"]["value"] == pytest.approx(alone.details["psr"]["value"])
+
+
+def test_a_p_value_keeps_its_digits_and_is_never_nought() -> None:
+    # g3 = 0 and g4 = 1 leave z = SR sqrt(T - 1): 0.5 * 20 = 10, whose tail is 7.6e-24, and 50.
+    ten = SharpeTest().evaluate(Daily(two_valued(401, 0.5)), YEAR, 1, NoHooks())
+    fifty = SharpeTest().evaluate(Daily(two_valued(10_000, 0.5)), YEAR, 1, NoHooks())
+    assert ten.p_value is not None
+    assert 1e-24 < ten.p_value < 1e-22
+    assert fifty.p_value == np.finfo(float).tiny
+    deflated = SharpeTest(trials=Trials(number=1, variance=0.0)).evaluate(
+        Daily(two_valued(10_000, 0.5)), YEAR, 1, NoHooks()
+    )
+    assert deflated.p_value == fifty.p_value
 
 
 def test_what_is_undefined_says_why() -> None:
