@@ -1,27 +1,13 @@
 """What befalls symbols of a run, and that a reader is told."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 import engine
-from engine.canonical import canonical_bytes, plain
-from engine.outcome import Result
 from engine.strategies import Strategy
 from tests.engine.test_pipeline import HOLD, config, dataset, lively, series
-
-THREE = {"symbols": ["A", "B", "C"]}
-DATA = dataset(A=lively(1), B=lively(2), C=lively(3))
-
-
-def together(data: Any = DATA, portfolio: Mapping[str, Any] | None = None, **changes: Any) -> Result:
-    return engine.run(config(**(THREE | changes), portfolio=dict(portfolio or {})), data)
-
-
-def bytes_of(result: Result) -> bytes:
-    tables = {name: frame.rows() for name, frame in result.tables.items()}
-    return canonical_bytes(plain(result.summary())) + repr(tables).encode()
+from tests.engine.test_several_symbols import together
 
 
 @pytest.mark.parametrize("mode", ["portfolio", "independent"])
