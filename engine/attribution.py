@@ -29,7 +29,7 @@ def positions_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
     for i, symbol in enumerate(bars.symbols):
         held, basis = _held(ledger, i)
         at = _changes(ledger, i)
-        value = held[at] * _marks(ledger, i)[at]
+        value = held[at] * ledger.mark_of(i)[at]
         frames.append(
             pl.DataFrame(
                 {
@@ -55,7 +55,7 @@ def symbols_table(bars: Bars, ledger: Ledger, trades: Trades) -> pl.DataFrame:
     for i, symbol in enumerate(bars.symbols):
         mine, fills = trades.asset == i, ledger.fills.asset == i
         held = ledger.quantity_of(i)
-        value = np.abs(np.where(held != 0.0, held * ledger.mark[:, i], 0.0))
+        value = np.abs(np.where(held != 0.0, held * ledger.mark_of(i), 0.0))
         net = float(trades.pnl_net[mine].sum())
         rows.append(
             {
@@ -191,11 +191,6 @@ def _changes(ledger: Ledger, i: int) -> Ints:
     held = ledger.quantity_of(i)
     changed: Ints = np.flatnonzero(np.diff(held, prepend=0.0))
     return changed
-
-
-def _marks(ledger: Ledger, i: int) -> Floats:
-    marks: Floats = ledger.mark[:, i]
-    return marks
 
 
 def _times(values: Ints) -> pl.Series:

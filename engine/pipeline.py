@@ -15,7 +15,7 @@ Symbols share one account, or each has its own and goes through all of this alon
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -163,6 +163,7 @@ def _added_up(
     weights = signal.values
     if any(part.targets.weights is not part.signals.values for part in parts.values()):
         weights = panel.spread({s: parts[s].targets.weights for s in symbols}, 0.0)
+    parts = {s: _seen_in(signal, i, parts[s]) for i, s in enumerate(symbols)}
     decides = np.zeros(weights.shape, dtype=np.bool_)
     for i, symbol in enumerate(symbols):
         decides[panel.rows[symbol], i] = parts[symbol].targets.decides[:, 0]
@@ -191,6 +192,19 @@ def _added_up(
     hooks.event("metrics", tables.main_metrics(dict(result.metrics)))
     _tell(result, hooks)
     return result
+
+
+def _seen_in(whole: Signals, i: int, part: Result) -> Result:
+    """The run of one symbol with its signals seen in those of all: they are as large as a column of the data."""
+    if len(part.bars) < len(whole.values):
+        return part
+    own, seen = part.signals.values, whole.values[:, i : i + 1]
+    targets = replace(
+        part.targets,
+        weights=seen if part.targets.weights is own else part.targets.weights,
+        signals=seen if part.targets.signals is own else part.targets.signals,
+    )
+    return replace(part, signals=replace(part.signals, values=seen), targets=targets)
 
 
 def warnings_of(config: RunConfig, market: "Market", decided: Decided, ledger: Ledger) -> tuple[Mapping[str, str], ...]:

@@ -251,6 +251,11 @@ class Ledger:
     events: Events
     snapshots: Snapshots
 
+    def mark_of(self, i: int) -> Floats:
+        """(T,) prices behind the equity of one symbol."""
+        marks: Floats = self.mark[:, i]
+        return marks
+
     @property
     def initial_capital(self) -> float:
         """Currency."""
@@ -288,7 +293,7 @@ class Ledger:
     @cached_property
     def quantity(self) -> Floats:
         """(T, N) positions at each close."""
-        assets = self.mark.shape[1]
+        assets = len(self.open_borrow)
         if assets == 1:
             return self.quantity_of(0).reshape(-1, 1)
         return np.column_stack([self.quantity_of(i) for i in range(assets)])
@@ -310,7 +315,7 @@ class Ledger:
 
     def _from_fills(self, i: int, values: Floats) -> Floats:
         """(T,) of a value that each fill of a symbol sets; 0 before the first."""
-        result: Floats = np.zeros(len(self.mark))
+        result: Floats = np.zeros(len(self.equity))
         bars = self.fills.bar[self.fills.asset == i]
         last = np.flatnonzero(np.diff(bars, append=len(result)))
         if len(last):

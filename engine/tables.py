@@ -33,7 +33,7 @@ def equity_table(bars: Bars, ledger: Ledger) -> pl.DataFrame:
     net, gross, count = np.zeros(len(bars)), np.zeros(len(bars)), np.zeros(len(bars), dtype=np.int64)
     for i in range(len(bars.symbols)):
         held = ledger.quantity_of(i)
-        value = np.where(held != 0.0, held * ledger.mark[:, i], 0.0)
+        value = np.where(held != 0.0, held * ledger.mark_of(i), 0.0)
         net += value
         gross += np.abs(value)
         count += held != 0.0

@@ -4,9 +4,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from engine.results import Events, Fills, Ledger, Orders, Snapshots
 from engine.types import Floats, Ints
+
+
+class Apart(Ledger):
+    """The sum of accounts of one symbol each. Their marks are put together when somebody reads all of them."""
+
+    _ledgers: Sequence[Ledger]
+    _rows: Sequence[Ints]
+
+    def __init__(self, ledgers: Sequence[Ledger], rows: Sequence[Ints], **fields: Any) -> None:
+        """All fields but ``mark``."""
+        vars(self).update(fields, _ledgers=ledgers, _rows=rows)
+
+    def __getattr__(self, name: str) -> Floats:
+        """``mark`` (T, N), which nobody has read yet."""
+        if name != "mark":
+            raise AttributeError(name)
+        made = np.column_stack([self.mark_of(i) for i in range(len(self._ledgers))])
+        vars(self)[name] = made
+        return made
+
+    @override
+    def mark_of(self, i: int) -> Floats:
+        ledger, at = self._ledgers[i], self._rows[i]
+        if len(at) == len(self.equity):
+            return ledger.mark_of(0)
+        return _held_on(np.append(np.nan, ledger.mark_of(0)), at, len(self.equity))[1:]
 
 
 def side_by_side(ledgers: Sequence[Ledger], rows: Sequence[Ints], length: int) -> Ledger:
@@ -16,19 +43,18 @@ def side_by_side(ledgers: Sequence[Ledger], rows: Sequence[Ints], length: int) -
     was. Orders and fills are in time order, by account where they are at one time.
     """
     path = np.zeros(length + 1)
-    mark = np.full((length, len(ledgers)), np.nan)
     accrued = np.zeros(length if any(len(ledger.accrued) for ledger in ledgers) else 0)
-    for i, (ledger, at) in enumerate(zip(ledgers, rows, strict=True)):
+    for ledger, at in zip(ledgers, rows, strict=True):
         path += _held_on(ledger.path, at, length)
-        mark[:, i] = _held_on(np.append(np.nan, ledger.mark[:, 0]), at, length)[1:]
         if len(ledger.accrued):
             accrued += _held_on(np.append(0.0, ledger.accrued), at, length)[1:]
     ruined = [int(at[ledger.ruined_bar]) for ledger, at in zip(ledgers, rows, strict=True) if ledger.ruined_bar >= 0]
     orders, fills = _records(ledgers, rows)
     none = np.zeros(0, dtype=np.int64)
-    return Ledger(
+    return Apart(
+        ledgers,
+        rows,
         path=path,
-        mark=mark,
         orders=orders,
         fills=fills,
         ruined_bar=min(ruined, default=-1),

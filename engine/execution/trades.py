@@ -48,7 +48,7 @@ def round_trips(ledger: Ledger, bars: Bars) -> Trades:
     """Every trade of the account. An open trade's P&L is marked at the last close."""
     fills = ledger.fills
     trades = np.zeros(len(fills), dtype=TRADE)
-    last = np.ascontiguousarray(ledger.mark[-1] if len(ledger.mark) else ledger.open_borrow)
+    last = np.array([ledger.mark_of(i)[-1] if len(ledger.equity) else 0.0 for i in range(len(ledger.open_borrow))])
     arrays = fill_arrays(fills)
     trades = trades[: pair(arrays, last, ledger.open_borrow, trades)]
     # A symbol at a time: its prices one after the other, and not those of all symbols in between.

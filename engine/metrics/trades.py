@@ -102,7 +102,7 @@ def _concentration(amounts: Floats) -> float:
 
 def exposure(ledger: Ledger) -> Metric:
     """Share of bars with any position at the close."""
-    rows, assets = ledger.mark.shape
+    rows, assets = len(ledger.equity), len(ledger.open_borrow)
     if rows == 0:
         return Metric(None, "fraction", "there are no bars")
     fills = ledger.fills

@@ -56,6 +56,20 @@ class TestIndependent:
         assert len(result.ledger.fills) == sum(map(len, bars))
         assert (np.diff(result.ledger.fills.bar) >= 0).all()
 
+    def test_marks_are_those_of_the_parts_on_the_clock_of_all(self) -> None:
+        late = lively(3).slice(50, 300)
+        result = together(dataset(A=lively(1), B=lively(2).slice(0, 200), C=late), {"mode": "independent"})
+        marks = [result.ledger.mark_of(i) for i in range(3)]
+        for symbol, mark in zip("ABC", marks, strict=True):
+            part = result.parts[symbol]
+            at = np.searchsorted(result.bars.time, part.bars.time)
+            np.testing.assert_array_equal(mark[at], part.ledger.mark[:, 0])
+        assert np.isnan(marks[2][:50]).all()
+        assert (marks[1][200:] == marks[1][199]).all()
+        np.testing.assert_array_equal(result.ledger.mark, np.column_stack(marks))
+        with pytest.raises(AttributeError, match="remarks"):
+            _ = result.ledger.remarks  # type: ignore[attr-defined]
+
     def test_a_symbol_that_cannot_be_run_is_left_out_with_a_warning(self) -> None:
         scored = Series(*(getattr(lively(2), c) for c in ("time", "open", "high", "low", "close", "volume")),
                         extra={"score": np.sin(np.arange(300.0))})  # fmt: skip
