@@ -9,7 +9,7 @@ Technical Analysis"; Masters 2018, "Permutation and Randomization Tests for Trad
 
 Positions that hang on the returns before them, as exits and trends make them, move the null by a part that falls as
 1/sqrt(T): at 5 % and a volatility of 1 % a bar, with a stop-loss of 1 % it rejects 2.6 % of true nulls over 400 bars
-and 5.1 % over 4,000.
+and 5.1 % over 4,000; random entries with a take-profit of 1 % it rejects too often, 7 to 8 % over 400 bars.
 
 This judges one fixed rule. It does not know how many rules were tried before.
 """
