@@ -22,9 +22,6 @@ Tags = Annotated[
 ]
 Note = Annotated[str, Field(max_length=10_000, description="free text; no part of the run's identity")]
 
-SIBLINGS = ("tags", "note", "profile")
-"""Fields of a POST that stand beside the configuration and are not hashed."""
-
 
 class RunRequest(RunConfig):
     """A configuration, and what may stand beside it without changing what is computed."""

@@ -217,11 +217,6 @@ class Bars:
     def __len__(self) -> int:
         return len(self.time)
 
-    @property
-    def is_priced(self) -> bool:
-        """Whether every bar is known to have its prices."""
-        return "valid" in vars(self) and bool(self.valid.all())
-
     def mark_priced(self) -> None:
         """Keep the answer of ``valid``: somebody has looked at every price."""
         vars(self)["valid"] = np.ones(self.close.shape, dtype=np.bool_)

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.app.calls import config, lengthy
+from tests.engine.data.conftest import MARKET_DATA
 from tests.live import LiveServer
 
-MARKET_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 collect_ignore = [] if MARKET_DATA.is_dir() else ["test_real_portfolios.py"]
 
 LONG_BARS = 300_000

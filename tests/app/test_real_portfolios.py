@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tests.app.calls import config
-from tests.app.conftest import MARKET_DATA
+from tests.engine.data.conftest import MARKET_DATA
 from tests.live import PARQUET, LiveServer, parquet_bytes
 
 FX = tuple(f"fx_h1/{s}.parquet" for s in ("AUDUSD", "EURJPY", "GBPUSD", "USDJPY", "XAUUSD"))
