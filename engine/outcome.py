@@ -299,8 +299,8 @@ def assumptions(config: RunConfig, data: Dataset) -> tuple[str, ...]:
         lines.append(describe(config.timeframe, held))
     if rules.cash_rate:
         lines.append(
-            f"idle cash earns {rules.cash_rate:g} a year; ratios and tests take returns with that interest: no"
-            " risk-free rate is subtracted"
+            f"idle cash earns {rules.cash_rate:g} a year: the risk-free rate that ratios and tests of daily returns"
+            " take off; growth, drawdown and the shape of returns keep it"
         )
     if config.benchmark is not None:
         lines.append(

@@ -4,7 +4,7 @@ Arrays are (time, asset) or one-dimensional over orders, fills or trades; docstr
 small integers inside arrays and become the names of these enumerations where a run leaves the engine.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from typing import Any
@@ -240,6 +240,8 @@ class Ledger:
     """The bar at whose close equity was at or below zero, or -1."""
     accrued: Floats
     """(T,) interest less borrow up to each close; empty where nothing accrues."""
+    idle: Floats
+    """(T + 1,) what one unit of idle cash is worth at the points of ``path``; empty where it earns nothing."""
     borrow: float
     """Paid for shorts, currency."""
     interest: float
@@ -377,9 +379,15 @@ class Trades:
 class Curve:
     """Equity by day: ``day_close`` (D,) ns of the last close of each day, ``equity`` (D + 1,) from the capital on.
 
-    ``annual`` is the number of days a year has on the run's calendar.
+    ``annual`` is the number of days a year has on the run's calendar, ``idle`` (D,) what idle cash returned on each
+    day; empty where it earns nothing.
     """
 
     day_close: Times
     equity: Floats
     annual: float
+    idle: Floats = field(default_factory=lambda: np.empty(0))
+
+    def excess(self, returns: Floats) -> Floats:
+        """``returns`` (D,) less those of idle cash."""
+        return returns - self.idle if len(self.idle) else returns

@@ -49,8 +49,8 @@ class Child:
 class Sweep:
     """Every point of a grid, in order: the names sorted, the last turning fastest.
 
-    ``returns`` (D, K) are the daily returns of the K children that ``columns`` lists by their place: those that were
-    run and whose equity stayed above zero. None where they were not asked for.
+    ``returns`` (D, K) are the daily returns, less those of idle cash, of the K children that ``columns`` lists by their
+    place: those that were run and whose equity stayed above zero. None where they were not asked for.
     """
 
     config: RunConfig

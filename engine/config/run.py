@@ -33,7 +33,7 @@ from engine.validation.suite import Validation, check_grids
 SCHEMA = 4
 """Raised when the form of a configuration changes."""
 
-SEMANTICS = 2
+SEMANTICS = 3
 """Raised only when results can change; the golden tests guard it."""
 
 RUN_ID_DIGITS = 32

@@ -35,7 +35,7 @@ from engine.kernels import kernel, part
 from engine.portfolio.correlation import Estimates, estimates
 from engine.portfolio.plan import Together
 from engine.results import Events, Fills, Ledger, Orders, Snapshots, Targets
-from engine.types import Bools, Floats
+from engine.types import Bools, Floats, Times
 
 YEAR_NS = 365.0 * 86_400e9
 
@@ -75,10 +75,20 @@ def simulate(
         np.zeros(2 * room, dtype=FILL),
         estimates(1 if together is None else together.rules.correlation_window, len(bars.symbols)),
     )
-    return made_of(path, seen.mark, records, told, accrued)
+    return made_of(path, seen.mark, records, told, accrued, idle_growth(seen.close_time, rules.cash_rate))
 
 
-def made_of(path: Floats, mark: Floats, records: "Written", told: "Told", accrued: Floats) -> Ledger:
+def idle_growth(close_time: Times, rate: float) -> Floats:
+    """What one unit of cash that nobody touches becomes by each of ``close_time`` (T,) ns, after the 1 it is before.
+
+    (T + 1,), by the rule of :func:`accrue`; empty without a rate.
+    """
+    if rate == 0.0:
+        return np.empty(0)
+    return np.concatenate((np.ones(2), np.cumprod(1.0 + rate * (np.diff(close_time) / YEAR_NS))))
+
+
+def made_of(path: Floats, mark: Floats, records: "Written", told: "Told", accrued: Floats, idle: Floats) -> Ledger:
     """The ledger of what a kernel wrote."""
     return Ledger(
         path=path,
@@ -88,6 +98,7 @@ def made_of(path: Floats, mark: Floats, records: "Written", told: "Told", accrue
         events=Events(**columns(records.events, Events)),
         snapshots=Snapshots(**columns(records.snapshots, Snapshots), **columns(records.pairs, Snapshots)),
         accrued=accrued,
+        idle=idle,
         **told._asdict(),
     )
 

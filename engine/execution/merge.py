@@ -44,8 +44,11 @@ def side_by_side(ledgers: Sequence[Ledger], rows: Sequence[Ints], length: int) -
     """
     path = np.zeros(length + 1)
     accrued = np.zeros(length if any(len(ledger.accrued) for ledger in ledgers) else 0)
+    idle = np.zeros(length + 1 if any(len(ledger.idle) for ledger in ledgers) else 0)
     for ledger, at in zip(ledgers, rows, strict=True):
         path += _held_on(ledger.path, at, length)
+        if len(ledger.idle):
+            idle += _held_on(ledger.idle, at, length)
         if len(ledger.accrued):
             accrued += _held_on(np.append(0.0, ledger.accrued), at, length)[1:]
     ruined = [int(at[ledger.ruined_bar]) for ledger, at in zip(ledgers, rows, strict=True) if ledger.ruined_bar >= 0]
@@ -59,6 +62,7 @@ def side_by_side(ledgers: Sequence[Ledger], rows: Sequence[Ints], length: int) -
         fills=fills,
         ruined_bar=min(ruined, default=-1),
         accrued=accrued,
+        idle=idle / len(ledgers),
         borrow=float(sum(ledger.borrow for ledger in ledgers)),
         interest=float(sum(ledger.interest for ledger in ledgers)),
         open_borrow=np.concatenate([ledger.open_borrow for ledger in ledgers]),

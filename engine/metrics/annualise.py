@@ -4,10 +4,13 @@ Square-root scaling is right for uncorrelated returns; bid-ask bounce makes bar 
 (Lo 2002). The caller knows the calendar and says which day each bar belongs to.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from engine.data import sessions
 from engine.data.bars import Bars
+from engine.metrics.returns import simple_returns
 from engine.results import Curve, Ledger
 from engine.types import Floats, Ints, Times
 
@@ -37,4 +40,5 @@ def daily_curve(bars: Bars, ledger: Ledger) -> Curve:
     """A run's equity at the last bar of each day of its calendar; of bars longer than a day at each of them."""
     last = sessions.day_ends(bars.time, bars.conventions)
     annual = sessions.periods_per_year(bars.conventions)
-    return curve_at(bars.closes_at(last), ledger.equity[last], ledger.initial_capital, annual)
+    days = curve_at(bars.closes_at(last), ledger.equity[last], ledger.initial_capital, annual)
+    return replace(days, idle=simple_returns(ledger.idle[np.append(0, last + 1)])) if len(ledger.idle) else days

@@ -9,8 +9,9 @@ from engine.metrics import definitions, edge, ratios, relative
 from engine.metrics import distribution as shape
 from engine.metrics.definitions import Definition
 from engine.metrics.drawdown import max_drawdown, max_drawdown_duration, underwater
+from engine.metrics.falls import falls as sums_of_falls
 from engine.metrics.moments import moments, path_moments
-from engine.metrics.returns import cagr, calmar, martin, simple_returns, sortino, total_return
+from engine.metrics.returns import SECONDS_PER_YEAR, cagr, calmar, martin, simple_returns, sortino, total_return
 from engine.metrics.trades import exact_sum, exposure, profit_factor, trade_count, turnover, win_rate
 from engine.results import Curve, Ledger, Metric, Trades
 from engine.types import NANOSECONDS_PER_SECOND, Floats, Times
@@ -29,6 +30,7 @@ DEFINITIONS: Mapping[str, Definition] = MappingProxyType({d.name: d for group in
 """Every core metric by name, in the order of :func:`core_metrics`."""
 
 _NO_RETURN = "equity is at or below zero"
+_BAR_RETURNS = "bar returns"
 _NO_BENCHMARK = "no benchmark is named"
 _OF_BARS = frozenset({"sharpe_bar"})
 _OF_EQUITY = frozenset({"calmar", "martin"})
@@ -58,20 +60,22 @@ def core_metrics(
     if not np.all(np.isfinite(equity)):
         raise ValueError("equity must be finite")
     end = int(close_time[-1]) if len(close_time) else first_open
-    growth = cagr(equity, (end - first_open) / NANOSECONDS_PER_SECOND)
+    seconds = (end - first_open) / NANOSECONDS_PER_SECOND
+    growth = cagr(equity, seconds)
     falls = {
         "max_drawdown": max_drawdown(equity),
         "max_drawdown_duration": max_drawdown_duration(equity, first_open, close_time),
         **underwater(equity, first_open, close_time),
     }
+    known = None if growth.value is None or _lost(equity) else sums_of_falls(equity, seconds / SECONDS_PER_YEAR)
     found = {
         "total_return": total_return(equity),
         "cagr": growth,
         "observations": Metric(float(len(curve.equity) - 1), "count"),
         **_daily(curve),
-        "sharpe_bar": _sharpe_bar(equity, bars_per_year),
-        "calmar": calmar(growth, falls["max_drawdown"]),
-        "martin": martin(growth, falls["ulcer_index"]),
+        "sharpe_bar": _sharpe_bar(ledger, bars_per_year),
+        "calmar": calmar(growth, falls["max_drawdown"], known),
+        "martin": martin(growth, falls["ulcer_index"], known),
         **falls,
         **_relative(curve, benchmark),
         **_activity(ledger, trades),
@@ -81,24 +85,29 @@ def core_metrics(
     return {name: found[name] for name in DEFINITIONS}
 
 
+def _lost(equity: Floats) -> bool:
+    """Whether everything was lost at some point."""
+    return float(equity.min()) <= 0.0
+
+
 def _daily(curve: Curve) -> dict[str, Metric]:
-    """Ratios and the shape of daily returns."""
-    if float(curve.equity.min()) <= 0.0:
+    """Ratios of daily returns beyond those of idle cash, and the shape of daily returns."""
+    if _lost(curve.equity):
         # A return from zero or less has no meaning, and leaving those days out would flatter the rest.
         daily = [d for d in (*definitions.RATIOS, *definitions.SHAPE) if d.name not in _OF_BARS | _OF_EQUITY | _OF_DAYS]
         return {d.name: Metric(None, d.unit, _NO_RETURN) for d in daily}
     returns, annual = simple_returns(curve.equity), curve.annual
-    of = moments(returns)
-    tails = shape.tails(returns, of)
+    of, excess = moments(returns), curve.excess(returns)
+    tails, over = shape.tails(returns, of), of if excess is returns else moments(excess)
     return {
         "volatility": ratios.volatility_of(of, annual),
-        "sharpe": ratios.sharpe_of(of, annual),
-        "sharpe_standard_error": ratios.sharpe_standard_error(of, annual),
-        "sharpe_lo": ratios.sharpe_lo(returns, of, annual),
-        "psr": ratios.psr(of, annual),
-        "min_track_record_length": ratios.min_track_record_length(of, annual),
-        "sortino": sortino(returns, annual, of),
-        "omega": shape.omega(of),
+        "sharpe": ratios.sharpe_of(over, annual),
+        "sharpe_standard_error": ratios.sharpe_standard_error(over, annual),
+        "sharpe_lo": ratios.sharpe_lo(excess, over, annual),
+        "psr": ratios.psr(over, annual),
+        "min_track_record_length": ratios.min_track_record_length(over, annual),
+        "sortino": sortino(excess, annual, over),
+        "omega": shape.omega(over),
         "value_at_risk": shape.value_at_risk(tails),
         "conditional_value_at_risk": shape.conditional_value_at_risk(tails),
         "expected_shortfall": shape.expected_shortfall(tails),
@@ -114,9 +123,10 @@ def _relative(curve: Curve, benchmark: Floats | None) -> dict[str, Metric]:
     if reason is not None or benchmark is None:
         return {d.name: Metric(None, d.unit, reason) for d in definitions.RELATIVE}
     returns, other, annual = simple_returns(curve.equity), simple_returns(benchmark), curve.annual
+    excess, its_excess = curve.excess(returns), curve.excess(other)
     return {
-        "alpha": relative.alpha(returns, other, annual),
-        "beta": relative.beta(returns, other),
+        "alpha": relative.alpha(excess, its_excess, annual),
+        "beta": relative.beta(excess, its_excess),
         "benchmark_correlation": relative.correlation(returns, other),
         "tracking_error": relative.tracking_error(returns, other, annual),
         "information_ratio": relative.information_ratio(returns, other, annual),
@@ -131,16 +141,19 @@ def _incomparable(curve: Curve, benchmark: Floats | None) -> str | None:
         return _NO_BENCHMARK
     if len(benchmark) != len(curve.equity):
         raise ValueError("benchmark must hold one price for each point of the curve")
-    if float(curve.equity.min()) <= 0.0:
+    if _lost(curve.equity):
         return _NO_RETURN
     fits = all(np.all(np.isfinite(simple_returns(path))) for path in (curve.equity, benchmark))
     return None if fits else "daily returns are too large for a float"
 
 
-def _sharpe_bar(equity: Floats, bars_per_year: float) -> Metric:
-    if float(equity.min()) <= 0.0:
+def _sharpe_bar(ledger: Ledger, bars_per_year: float) -> Metric:
+    if _lost(ledger.path):
         return Metric(None, "ratio", _NO_RETURN)
-    return ratios.sharpe_of(path_moments(equity, "bar returns"), bars_per_year)
+    if not len(ledger.idle):
+        return ratios.sharpe_of(path_moments(ledger.path, _BAR_RETURNS), bars_per_year)
+    excess = simple_returns(ledger.path) - simple_returns(ledger.idle)
+    return ratios.sharpe_of(moments(excess, _BAR_RETURNS), bars_per_year)
 
 
 def _activity(ledger: Ledger, trades: Trades) -> dict[str, Metric]:

@@ -1,8 +1,9 @@
 """What each metric of a run means: unit, formula and source, in the order in which a run reports them.
 
 Notation: E equity, with E_0 the initial capital before the first bar; r the T daily simple returns by the calendar
-(those of bars, where bars are longer than a day); A their number in a year; d the drawdown; Z the normal
-distribution. An interval, where a metric has one, is two-sided at 95 % and takes returns or trades as independent.
+(those of bars, where bars are longer than a day); f what idle cash returned on the same day, 0 with a cash_rate of 0;
+A the number of days in a year; d the drawdown; Z the normal distribution. An interval, where a metric has one, is
+two-sided at 95 % and takes returns or trades as independent, but for that of sharpe_lo.
 """
 
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ RATIOS = (
     Definition(
         "sharpe",
         "ratio",
-        "mean(r) / std(r, ddof=1) * sqrt(A); daily, risk-free rate 0",
+        "mean(x) / std(x, ddof=1) * sqrt(A), x = r - f; daily; f is what idle cash returned, 0 with a cash_rate of 0",
         "Sharpe 1994; interval Mertens 2002",
     ),
     Definition(
@@ -55,14 +56,14 @@ RATIOS = (
     Definition(
         "sharpe_bar",
         "ratio",
-        "mean(b) / std(b, ddof=1) * sqrt(bars a year); b simple returns of bars; differs where bars correlate",
+        "the same of the simple returns of bars, times sqrt(bars a year); differs where bars correlate",
         "Sharpe 1994; Lo 2002 on the scaling",
     ),
     Definition(
         "sharpe_lo",
         "ratio",
-        "SR * A / sqrt(A + 2 sum_k (A - k) rho_k), k = 1..floor(4 (T / 100)^(2/9)); rho_k autocorrelations of r",
-        "Lo 2002, equation 20; lags by Newey & West 1994",
+        "SR * A / sqrt(A + 2 sum_k (A - k) rho_k), k = 1..floor(4 (T / 100)^(2/9)); rho_k autocorrelations of r - f",
+        "Lo 2002, equation 20; lags by Newey & West 1994; interval with their long-run variance of 1987",
     ),
     Definition(
         "psr",
@@ -80,12 +81,23 @@ RATIOS = (
     Definition(
         "sortino",
         "ratio",
-        "mean(r) / sqrt(sum(min(r, 0)^2) / T) * sqrt(A); daily, over all T days, minimum acceptable return 0",
+        "mean(x) / sqrt(sum(min(x, 0)^2) / T) * sqrt(A), x = r - f; over all T days; f is the minimum acceptable"
+        " return",
         "Sortino & Price 1994",
     ),
-    Definition("calmar", "ratio", "cagr / |max_drawdown|", "Young 1991, over the whole period"),
-    Definition("martin", "ratio", "cagr / ulcer_index", "Martin & McCann 1989: ulcer performance index"),
-    Definition("omega", "ratio", "sum(max(r, 0)) / sum(max(-r, 0)); daily, threshold 0", "Keating & Shadwick 2002"),
+    Definition(
+        "calmar",
+        "ratio",
+        "cagr / |max_drawdown|",
+        "Young 1991, over the whole period; interval by the infinitesimal jackknife, Jaeckel 1972",
+    ),
+    Definition(
+        "martin",
+        "ratio",
+        "cagr / ulcer_index",
+        "Martin & McCann 1989: ulcer performance index; interval as that of calmar",
+    ),
+    Definition("omega", "ratio", "sum(max(x, 0)) / sum(max(-x, 0)), x = r - f", "Keating & Shadwick 2002"),
 )
 
 FALLS = (
@@ -141,7 +153,7 @@ SHAPE = (
         "tail_ratio",
         "ratio",
         "95 % quantile of r / |5 % quantile|, type 7; null where the latter is no loss",
-        "by definition, as in empyrical",
+        "by definition, as in empyrical; interval Woodruff 1952",
     ),
     Definition("skewness", "ratio", "g1 = m3 / m2^1.5 of r, population moments", "Fisher 1930"),
     Definition("excess_kurtosis", "ratio", "g2 = m4 / m2^2 - 3 of r, population moments", "Fisher 1930"),
@@ -151,11 +163,11 @@ RELATIVE = (
     Definition(
         "alpha",
         "fraction per year",
-        "(mean(r) - beta mean(b)) * A, not compounded, risk-free rate 0; b daily simple returns of the benchmark; like"
-        " all that compares, null where none is named",
+        "(mean(r - f) - beta mean(b - f)) * A, not compounded; b daily simple returns of the benchmark; like all that"
+        " compares, null where none is named",
         "Jensen 1968; interval of least squares",
     ),
-    Definition("beta", "ratio", "cov(r, b) / var(b)", "Sharpe 1964; interval of least squares"),
+    Definition("beta", "ratio", "cov(r - f, b - f) / var(b - f)", "Sharpe 1964; interval of least squares"),
     Definition("benchmark_correlation", "ratio", "cov(r, b) / (std(r) std(b))", "Pearson 1895; interval Fisher 1921"),
     Definition("tracking_error", "fraction per year", "std(r - b, ddof=1) * sqrt(A)", "Grinold & Kahn 1999"),
     Definition(
@@ -168,13 +180,13 @@ RELATIVE = (
         "up_capture",
         "ratio",
         "(prod(1 + r)^(1 / n) - 1) / (prod(1 + b)^(1 / n) - 1) over the n days with b > 0",
-        "Morningstar 2011, of a day",
+        "Morningstar 2011, of a day; interval by the delta method",
     ),
     Definition(
         "down_capture",
         "ratio",
         "the same over the days with b < 0; below 1 where less was lost",
-        "Morningstar 2011, of a day",
+        "Morningstar 2011, of a day; interval by the delta method",
     ),
 )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.metrics.intervals import defined, log_normal
+from engine.metrics.intervals import Z, defined, log_normal
 from engine.metrics.moments import DUST, Moments
 from engine.results import Metric
 from engine.types import Floats
@@ -50,6 +50,7 @@ class Tails:
 
     ``worst`` (J,) are the smallest, rising, all that a share ``share`` of T touches; ``low`` and ``high`` are the
     quantiles of type 7 at ``share`` and ``1 - share`` (Hyndman & Fan 1996); ``at_or_below`` counts returns <= ``low``.
+    ``errors`` are the standard errors of both quantiles, None below 73 returns.
     """
 
     count: int
@@ -58,6 +59,7 @@ class Tails:
     low: float
     high: float
     at_or_below: int
+    errors: tuple[float, float] | None
     missing: str | None
 
 
@@ -67,13 +69,19 @@ def tails(returns: Floats, of: Moments, share: float = TAIL) -> Tails:
         raise ValueError("the share must be between 0 and one half")
     count = len(returns)
     if of.missing is not None:
-        return Tails(count, share, np.empty(0), 0.0, 0.0, 0, of.missing)
-    ends = [(count - 1) * place for place in (share, 1.0 - share)]
-    first, last = (math.floor(end) for end in ends)
-    ranked = np.partition(returns, np.unique([first, first + 1, last, min(last + 1, count - 1)]))
-    low, high = (_between(ranked, place) for place in ends)
+        return Tails(count, share, np.empty(0), 0.0, 0.0, 0, None, of.missing)
+    reach = Z * math.sqrt(share * (1.0 - share) / count)
+    shares = [share, 1.0 - share]
+    if share > reach:
+        shares += [middle + side for middle in (share, 1.0 - share) for side in (-reach, reach)]
+    places = [(count - 1) * part for part in shares]
+    first = math.floor(places[0])
+    below = np.floor(places).astype(np.int64)
+    ranked = np.partition(returns, np.unique(np.append(below, np.minimum(below + 1, count - 1))))
+    low, high, *around = (_between(ranked, place) for place in places)
     worst = np.sort(ranked[: max(first + 1, math.ceil(share * count))])
-    return Tails(count, share, worst, low, high, int(np.count_nonzero(returns <= low)), None)
+    errors = ((around[1] - around[0]) / (2.0 * Z), (around[3] - around[2]) / (2.0 * Z)) if around else None
+    return Tails(count, share, worst, low, high, int(np.count_nonzero(returns <= low)), errors, None)
 
 
 def _between(ranked: Floats, place: float) -> float:
@@ -115,9 +123,15 @@ def expected_shortfall(of: Tails) -> Metric:
 
 
 def tail_ratio(of: Tails) -> Metric:
-    """Upper quantile over the size of the lower one; null where the lower one is no loss."""
+    """Upper quantile over the size of the lower one; null where the lower one is no loss.
+
+    The interval takes each quantile's error from the order statistics that enclose it (Woodruff 1952), as independent.
+    """
     if of.missing is not None:
         return Metric(None, "ratio", of.missing)
     if of.low >= -DUST:
         return Metric(None, "ratio", f"the {of.share:.0%} quantile is no loss")
-    return defined(of.high / -of.low, "ratio")
+    value, interval = of.high / -of.low, None
+    if of.errors is not None and value > 0.0:
+        interval = log_normal(value, (of.errors[0] / of.low) ** 2 + (of.errors[1] / of.high) ** 2)
+    return defined(value, "ratio", interval)

@@ -68,6 +68,26 @@ def aggregation_factor(autocorrelations: Floats, periods: float) -> float | None
     return periods / math.sqrt(spread) if spread > 0.0 else None
 
 
+def ratio_errors(scores: Floats, ratio: float) -> Floats:
+    """What each return does to the estimate of a ratio of one return, (T,); ``scores`` are returns standardised.
+
+    The influence of a return on mean over deviation, ``z - SR / 2 (z^2 - 1)``; its mean square is, for independent
+    returns, the variance of Mertens (2002).
+    """
+    influence: Floats = scores - ratio / 2.0 * (scores * scores - 1.0)
+    return influence
+
+
+def long_run_variance(products: Floats, count: int) -> float:
+    """Variance of a sum of T = ``count`` correlated values over T, at least 0 (Newey & West 1987).
+
+    ``products`` are :func:`autocovariances` at lags 0..K; the k-th has the weight ``1 - k / (K + 1)``.
+    """
+    weights = 1.0 - np.arange(len(products)) / len(products)
+    weights[1:] *= 2.0
+    return max(float(np.sum(weights * products)) / count, 0.0)
+
+
 def lag_rule(count: int) -> int:
     """How many autocorrelations T = ``count`` returns can tell from noise: ``floor(4 (T / 100)^(2/9))``.
 

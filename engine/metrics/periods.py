@@ -86,6 +86,7 @@ def rolling_sharpe_of(curve: Curve, window: int) -> tuple[Floats, Bools]:
     sound: Bools = (before > 0.0) & (after > 0.0)
     with np.errstate(over="ignore"):
         returns = np.divide(after, before, out=np.ones(len(after)), where=sound) - 1.0
+    returns = curve.excess(returns)
     sound &= np.isfinite(returns)
     values, defined = rolling_sharpe(np.where(sound, returns, 0.0), window, curve.annual)
     unsound = np.concatenate(([0], np.cumsum(~sound)))

@@ -57,16 +57,24 @@ def sharpe_standard_error(of: Moments, annual: float, risk_free: float = 0.0) ->
 def sharpe_lo(returns: Floats, of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
     """Sharpe ratio annualised with the autocorrelation of returns (T,) (Lo 2002), not with the square root.
 
-    Autocorrelations are taken up to the lag of Newey & West's rule of thumb, below one year; see ``inference``.
+    Autocorrelations are taken up to the lag of Newey & West's rule of thumb, below one year; see ``inference``. The
+    interval is that of the ratio of one return with the long-run variance of Newey & West (1987), as in Lo (2002), the
+    scaling taken as known.
     """
     if of.unvarying is not None:
         return Metric(None, "ratio", of.unvarying)
     lags = min(inference.lag_rule(of.count), of.count - 1, math.ceil(annual) - 1)
-    products = inference.autocovariances((returns - of.mean) / of.deviation, max(0, lags))
+    scores = (returns - of.mean) / of.deviation
+    products = inference.autocovariances(scores, max(0, lags))
     factor = inference.aggregation_factor(products[1:] / products[0], annual)
     if factor is None:
         return Metric(None, "ratio", "the autocorrelations leave no variance over a year")
-    return defined(single_ratio(of, annual, risk_free) * factor, "ratio")
+    ratio = single_ratio(of, annual, risk_free)
+    errors = inference.ratio_errors(scores, ratio)
+    errors -= errors.mean()
+    spread = inference.long_run_variance(inference.autocovariances(errors, max(0, lags)), of.count)
+    value, error = ratio * factor, math.sqrt(spread / of.count) * factor
+    return defined(value, "ratio", normal(value, error, "Lo 2002, Newey & West 1987"))
 
 
 def psr(of: Moments, annual: float, benchmark: float = 0.0) -> Metric:

@@ -91,7 +91,7 @@ def up_capture(returns: Floats, benchmark: Floats) -> Metric:
     """Mean return on days on which the benchmark rose, over the benchmark's own.
 
     Means are geometric and of a day, ``prod(1 + r)^(1 / n) - 1``, so that the ratio does not grow with the number
-    of days (Morningstar 2011).
+    of days (Morningstar 2011). The interval is by the delta method, from 2 days on.
     """
     _check(returns, benchmark)
     return _capture(returns, benchmark, benchmark > 0.0, "the benchmark never rose")
@@ -106,14 +106,25 @@ def down_capture(returns: Floats, benchmark: Floats) -> Metric:
 def _capture(returns: Floats, benchmark: Floats, chosen: Bools, never: str) -> Metric:
     if not chosen.any():
         return Metric(None, "ratio", never)
-    means = []
-    for series in (returns[chosen], benchmark[chosen]):
-        if float(series.min()) <= -1.0:
-            return Metric(None, "ratio", "a day lost everything")
-        means.append(math.expm1(math.fsum(np.log1p(series).tolist()) / len(series)))
-    if means[1] == 0.0:
+    ours, theirs = returns[chosen], benchmark[chosen]
+    if float(min(ours.min(), theirs.min())) <= -1.0:
+        return Metric(None, "ratio", "a day lost everything")
+    ours, theirs = np.log1p(ours), np.log1p(theirs)
+    mean, other = (math.fsum(logs.tolist()) / len(logs) for logs in (ours, theirs))
+    base = math.expm1(other)
+    if base == 0.0:
         return Metric(None, "ratio", never)
-    return defined(means[0] / means[1], "ratio")
+    value = math.expm1(mean) / base
+    errors = (math.exp(mean) * (ours - mean) - value * math.exp(other) * (theirs - other)) / base
+    return defined(value, "ratio", _of_mean(value, errors))
+
+
+def _of_mean(value: float, errors: Floats) -> Interval | None:
+    """Interval of a value whose error is the mean of ``errors`` (n,), which are 0 on average."""
+    count = len(errors)
+    if count < 2:
+        return None
+    return normal(value, math.sqrt(float(np.sum(errors * errors)) / (count - 1) / count), "delta method")
 
 
 def _check(returns: Floats, benchmark: Floats) -> None:

@@ -5,19 +5,24 @@ are simple. Undefined is null with a reason, never zero, NaN or infinity.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from engine.metrics.drawdown import NO_DRAWDOWN
+from engine.metrics.falls import Falls
 from engine.metrics.intervals import LARGEST_EXPONENT, defined
 from engine.metrics.moments import DUST, Moments, moments
 from engine.metrics.ratios import sharpe_of, sortino_interval, volatility_of
-from engine.results import Metric
+from engine.results import Interval, Metric
 from engine.types import Floats
 
 SECONDS_PER_YEAR = 365.25 * 86_400.0
 SHORTEST_SPAN = 30 * 86_400.0
 """Seconds below which a growth rate by year says nothing."""
+
+Around = Callable[[float, float], Interval]
+"""An interval of a growth rate over the size of a fall."""
 
 _FEW = "fewer than two daily returns"
 
@@ -95,21 +100,25 @@ def sortino(returns: Floats, annual: float, of: Moments | None = None) -> Metric
     return defined(value, "ratio", sortino_interval(value, of, annual))
 
 
-def calmar(growth: Metric, drawdown: Metric) -> Metric:
-    """CAGR over the size of the maximum drawdown (Young 1991, over the whole period)."""
-    return _per_fall(growth, drawdown, 0.0)
+def calmar(growth: Metric, drawdown: Metric, known: Falls | None = None) -> Metric:
+    """CAGR over the size of the maximum drawdown (Young 1991, over the whole period).
+
+    With an interval where the sums of the path are ``known``.
+    """
+    return _per_fall(growth, drawdown, 0.0, None if known is None else known.calmar)
 
 
-def martin(growth: Metric, ulcer: Metric) -> Metric:
+def martin(growth: Metric, ulcer: Metric, known: Falls | None = None) -> Metric:
     """CAGR over the ulcer index (Martin & McCann 1989): the Martin ratio or ulcer performance index."""
-    return _per_fall(growth, ulcer, DUST)
+    return _per_fall(growth, ulcer, DUST, None if known is None else known.martin)
 
 
-def _per_fall(growth: Metric, fall: Metric, least: float) -> Metric:
+def _per_fall(growth: Metric, fall: Metric, least: float, around: Around | None) -> Metric:
     if growth.value is None:
         return Metric(None, "ratio", growth.reason)
     if fall.value is None:
         return Metric(None, "ratio", fall.reason)
     if abs(fall.value) <= least:
         return Metric(None, "ratio", NO_DRAWDOWN)
-    return defined(growth.value / abs(fall.value), "ratio")
+    interval = None if around is None else around(growth.value, abs(fall.value))
+    return defined(growth.value / abs(fall.value), "ratio", interval)

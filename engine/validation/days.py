@@ -23,7 +23,7 @@ Measure = Literal["sharpe", "total_return"]
 
 @dataclass(frozen=True)
 class Daily:
-    """``returns`` (D,) by day; empty, and ``reason`` says why, where equity was at or below zero."""
+    """``returns`` (D,) by day, beyond those of idle cash; empty, and ``reason`` says why, at equity of zero or less."""
 
     returns: Floats
     reason: str | None = None
@@ -38,7 +38,8 @@ def day_ends(bars: Bars) -> Ints:
 def daily_returns(ledger: Ledger, ends: Ints, first: int = 0) -> Daily:
     """Simple returns from day to day, from the capital on; ``ends`` (D,) as :func:`day_ends` gives them.
 
-    Returns that differ by no more than rounding are equal, as for the metrics.
+    What idle cash returned is taken off each: to earn that takes no skill. Returns that differ by no more than rounding
+    are equal, as for the metrics.
     With ``first`` only those of the days from number ``first`` on, (D - first,).
     """
     before = ledger.initial_capital if first == 0 else float(ledger.equity[ends[first - 1]])
@@ -46,6 +47,9 @@ def daily_returns(ledger: Ledger, ends: Ints, first: int = 0) -> Daily:
     if float(path.min()) <= 0.0:
         return Daily(np.empty(0), RUINED)
     returns = path[1:] / path[:-1] - 1.0
+    if len(ledger.idle):
+        idle = ledger.idle[np.append(0 if first == 0 else ends[first - 1] + 1, ends[first:] + 1)]
+        returns -= idle[1:] / idle[:-1] - 1.0
     if len(returns) and constant(returns):
         returns[:] = returns[0]  # a ratio over rounding would be enormous
     return Daily(returns)

@@ -55,7 +55,7 @@ def by_kernel(case: Case) -> tuple[PlainLedger, Ledger]:
     room = np.zeros(1, dtype=ORDER), np.zeros(1, dtype=FILL)
     known = estimates(case.window, case.market.mark.shape[1])
     written, told = ledger(*case[:-1], path[1:], accrued, *room, known)
-    made = made_of(path, case.market.mark, written, told, accrued)
+    made = made_of(path, case.market.mark, written, told, accrued, np.empty(0))
     answer = {name: getattr(told, name) for name in told._fields}
     answer |= {"orders": written.orders, "fills": written.fills, "events": written.events}
     return PlainLedger(**answer, cash=made.cash, equity=made.equity, quantity=made.quantity), made

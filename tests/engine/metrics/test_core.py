@@ -201,7 +201,8 @@ def test_whatever_an_account_went_through_what_leaves_is_finite_or_null(
 def test_what_is_estimated_says_how_well() -> None:
     values = metrics(make_ledger(WAVE, TWO_TRADES, stop=8.0), make_trades([1.0, -2.0], [3, 4]))
     bounded = {name for name, metric in values.items() if metric.interval is not None}
-    assert bounded == {"sharpe", "sharpe_bar", "sortino", "omega", "win_rate", "profit_factor", "sqn", "sqn_pnl"}
+    ratios = {"sharpe", "sharpe_bar", "sharpe_lo", "sortino", "calmar", "martin", "omega"}
+    assert bounded == ratios | {"win_rate", "profit_factor", "sqn", "sqn_pnl"}
     for name, metric in values.items():
         assert list(metric.as_dict()) == ["value", "unit", "reason", *["interval"] * (name in bounded)]
     error, sharpe = values["sharpe_standard_error"].value, values["sharpe"]

@@ -156,3 +156,43 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
             low, high = ends(metric)
             held[name] += low <= truth[name] <= high
     assert all(0.92 <= count / samples <= 0.97 for count in held.values()), held
+
+
+def test_the_interval_of_lo_is_that_of_a_double_sum() -> None:
+    """Newey & West by its definition: all pairs of influences, weighed by how far they are apart."""
+    generator = np.random.default_rng(8)
+    returns = 0.001 + 0.01 * autoregressive(generator.normal(size=250), 0.4)
+    metric, lags = sharpe_lo(returns, moments(returns), A), lag_rule(250)
+    scores = (returns - returns.mean()) / returns.std(ddof=1)
+    ratio = float(returns.mean() / returns.std(ddof=1))
+    influence = scores - ratio / 2.0 * (scores**2 - 1.0)
+    influence -= influence.mean()
+    apart = np.abs(np.subtract.outer(np.arange(250), np.arange(250)))
+    weights = np.maximum(0.0, 1.0 - apart / (lags + 1))
+    error = math.sqrt(float(influence @ weights @ influence)) / 250
+    low, high = ends(metric)
+    assert (high - low) / 2.0 == pytest.approx(1.959963984540054 * error * number(metric) / ratio, rel=1e-9)
+
+
+def autoregressive(shocks: Floats, rho: float) -> Floats:
+    """A series (T,) whose neighbours correlate by ``rho``, of variance 1."""
+    made = np.empty(len(shocks))
+    made[0] = shocks[0]
+    for t in range(1, len(shocks)):
+        made[t] = rho * made[t - 1] + math.sqrt(1.0 - rho * rho) * shocks[t]
+    return made
+
+
+def test_the_interval_of_lo_holds_where_returns_correlate() -> None:
+    """1000 samples of 500 days with rho = 0.2: Mertens holds the truth of a day in 88 %, this one in more than 91 %."""
+    mean, rho, samples = 0.05, 0.2, 1000
+    generator = np.random.default_rng(9)
+    # A year's ratio of such days in closed form: the sum's variance is q + 2 sum (q - k) rho^k.
+    year = sum((A - k) * rho**k for k in range(1, int(A)))
+    truth = mean * A / math.sqrt(A + 2.0 * year)
+    held = 0
+    for _ in range(samples):
+        returns = mean + autoregressive(generator.normal(size=500), rho)
+        low, high = ends(sharpe_lo(returns, moments(returns), A))
+        held += low <= truth <= high
+    assert 0.91 <= held / samples <= 0.97, held

@@ -82,6 +82,7 @@ def make_ledger(
         ),
         ruined_bar=-1,
         accrued=np.empty(0),
+        idle=np.empty(0),
         borrow=0.0,
         interest=0.0,
         open_borrow=np.zeros(1),
