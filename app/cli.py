@@ -149,9 +149,8 @@ def list_data(data_dir: DataDirOption = None) -> None:
     table = Table("dataset", "version", "timeframe", "calendar", "rows", "symbols")
     for version in found:
         conventions = version.conventions
-        symbols = ", ".join(sorted(version.symbols))
         row = (version.dataset, str(version.number), conventions["timeframe"], conventions["calendar"])
-        table.add_row(*row, f"{version.rows:,}", symbols)
+        table.add_row(*row, f"{version.rows:,}", ", ".join(version.symbols))
     console.print(table)
 
 

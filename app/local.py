@@ -11,6 +11,7 @@ from typing import Any
 import engine
 from app.artifacts import manifest
 from app.artifacts.profile import profiled, write_profile
+from app.datasets.listing import Listed
 from app.datasets.repository import Version
 from app.datasets.service import DatasetService
 from app.datasets.store import DatasetStore
@@ -61,10 +62,13 @@ def import_file(settings: Settings, name: str, file: Path, options: LoadOptions)
         return datasets.get(name), added
 
 
-def list_migrated(settings: Settings) -> list[Version]:
-    """The newest version of every dataset, of a directory whose schema may be old or not there yet."""
+def list_migrated(settings: Settings) -> list[Listed]:
+    """The newest version of every dataset, of any database, whose schema may be old or not there yet."""
     with _datasets(settings) as (datasets, _):
-        return datasets.list()
+        return [
+            Listed(version.dataset, version.number, version.conventions, tuple(sorted(version.symbols)), version.rows)
+            for version in datasets.list()
+        ]
 
 
 @dataclass(frozen=True)

@@ -80,4 +80,9 @@ class Settings(BaseSettings):
     @property
     def sqlalchemy_url(self) -> str:
         """The database to use."""
-        return self.database_url or f"sqlite:///{(self.data_dir / 'tplusone.sqlite3').absolute()}"
+        return self.database_url or f"sqlite:///{self.sqlite_file}"
+
+    @property
+    def sqlite_file(self) -> Path:
+        """The database where no URL names another."""
+        return (self.data_dir / "tplusone.sqlite3").absolute()

@@ -6,7 +6,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from filelock import FileLock
 
-from app.db.session import Database, scripts
+from app.db.scripts import scripts
+from app.db.session import Database
 
 
 class SchemaIsNewerError(RuntimeError):

@@ -7,13 +7,12 @@ writers begin with BEGIN IMMEDIATE and queue for one connection. Nothing holds a
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
 import orjson
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
 from app.settings import Settings
 
@@ -65,25 +64,10 @@ class Database:
             self._limiter = anyio.CapacityLimiter(THREADS)
         return await anyio.to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self._limiter)
 
-    def is_current(self) -> bool:
-        """Whether the schema is this code's version; the names of the scripts begin with their revision."""
-        newest = max(path.name.partition("_")[0] for path in (scripts() / "versions").glob("*.py"))
-        with self.read() as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                return False
-            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest
-
     def close(self) -> None:
         """Give the connections back."""
         self._reader.dispose()
         self._writer.dispose()
-
-
-def scripts() -> Path:
-    """Where the migrations are: beside the package, in a checkout or in an installed wheel."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "alembic"
-    return installed if installed.exists() else package.parent / "alembic"
 
 
 def _engine(url: str, begin: str, **pool: Any) -> Engine:

@@ -6,11 +6,16 @@ A start of the program costs seconds, so most commands are called in this proces
 import json
 import os
 import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import yaml
 
+from app.db.scripts import newest_revision
 from tests.app.calls import call, config
 from tests.live import LiveServer, cli, csv_bytes, market_frame, parquet_bytes
 
@@ -54,6 +59,42 @@ class TestData:
         assert "version 2, 301 rows" in capsys.readouterr().out
         assert call(monkeypatch, "data", "list", *place) == 0
         assert re.search(r"one\W+2\W+1h\W+24x7\W+301\W+SYNTH", capsys.readouterr().out)
+
+    def test_a_list_is_the_same_from_any_database_and_loads_none_of_its_code_for_the_usual_one(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, market: Path
+    ) -> None:
+        place = tmp_path / "var"
+        assert call(monkeypatch, "data", "list", "--data-dir", place) == 0
+        nothing = capsys.readouterr().out
+        for name in ("two", "one"):
+            assert call(monkeypatch, "data", "import", name, market, "--data-dir", place) == 0
+        capsys.readouterr()
+        assert call(monkeypatch, "data", "list", "--data-dir", place) == 0
+        listed = capsys.readouterr().out
+        assert "one" not in nothing
+        assert 0 < listed.index("one") < listed.index("two")
+        monkeypatch.setenv("TPLUSONE_DATABASE_URL", f"sqlite:///{place / 'tplusone.sqlite3'}")
+        assert call(monkeypatch, "data", "list", "--data-dir", place) == 0
+        assert capsys.readouterr().out == listed
+        monkeypatch.delenv("TPLUSONE_DATABASE_URL")
+        program = "import sys; from app.cli import app; app(standalone_mode=False); print('sqlalchemy' in sys.modules)"
+        command = [sys.executable, "-c", program, "data", "list", "--data-dir", str(place)]
+        alone = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert alone.stdout.splitlines()[-1] == "False"
+        assert "one" in alone.stdout
+
+    def test_a_list_brings_an_older_database_up_to_date(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, market: Path
+    ) -> None:
+        place = tmp_path / "var"
+        assert call(monkeypatch, "data", "import", "one", market, "--data-dir", place) == 0
+        with closing(sqlite3.connect(place / "tplusone.sqlite3")) as connection, connection:
+            connection.execute("DROP TABLE trials")
+            connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        assert call(monkeypatch, "data", "list", "--data-dir", place) == 0
+        assert "SYNTH" in capsys.readouterr().out
+        with closing(sqlite3.connect(place / "tplusone.sqlite3")) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (newest_revision(),)
 
     def test_a_refused_import_keeps_nothing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, bad_market: Path
