@@ -1,6 +1,7 @@
 """Writes what a job says to the log: in order, many messages to a transaction, then the wake-up."""
 
 import asyncio
+import logging
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -10,6 +11,8 @@ from app.events.broadcast import Broadcast
 from app.events.log import Entry
 from app.executors.base import Message
 from app.runs import repository
+
+logger = logging.getLogger("tplusone.runs")
 
 
 class Recorder:
@@ -25,6 +28,8 @@ class Recorder:
 
     def note(self, message: Message) -> None:
         """Take a message; called on the event loop."""
+        if message["type"] == "warning":
+            logger.warning("run %s: %s %s", self._name, message["data"]["code"], message["message"])
         self._waiting.append(message)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())

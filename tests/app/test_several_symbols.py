@@ -100,3 +100,14 @@ def test_a_profile_is_left_on_request_and_is_no_part_of_the_identity(server: Liv
     benchmark = server.get(f"/runs/{run['id']}/artifacts/benchmark.json").json()
     assert benchmark["criteria"].keys() == {"peak_memory_ratio", "bars_per_second"}
     assert benchmark["symbols"] == 3
+
+
+def test_a_symbol_that_ends_is_in_warning_event_and_log(server: LiveServer) -> None:
+    frames = [market_frame(symbol=name, bars=bars, seed=bars) for name, bars in (("LONG", BARS), ("SHORT", BARS // 2))]
+    server.put("one-ends", parquet_bytes(pl.concat(frames)), PARQUET, calendar="24x7", label="open")
+    run = server.completed(config(dataset="one-ends", symbols=["LONG", "SHORT"], portfolio={"align": "union"}))
+    ended = next(warning for warning in run["warnings"] if warning["code"] == "SYMBOL_ENDED")
+    events = [(event["type"], event["data"]) for event in server.get(f"/runs/{run['id']}/events?format=json").json()]
+    assert ("warning", ended) in events
+    assert ("SHORT", "inactive") in [(data["symbol"], data["state"]) for kind, data in events if kind == "symbol"]
+    assert f"WARNING tplusone.runs run {run['id']}: SYMBOL_ENDED {ended['message']}\n" in server.log.read_text()
