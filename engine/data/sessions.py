@@ -27,6 +27,8 @@ _MONDAY_OFFSET = 3  # 1970-01-01 was a Thursday
 _SATURDAY = 5
 _STRIDE = 64
 """Every how many bars the day is asked first: a day of minute bars has 390 and more."""
+_STRETCHES = 1024
+"""How many stretches between two of these are asked in full at once."""
 
 
 def check_calendar(calendar: str) -> str:
@@ -96,10 +98,12 @@ def day_ends(open_time: Times, conventions: Conventions) -> Ints:
         return np.empty(0, dtype=np.int64)
     marks = np.append(np.arange(0, last, _STRIDE), last)
     changing = marks[np.flatnonzero(np.diff(days(open_time[marks], conventions)))]
-    between = np.minimum(changing[:, None] + np.arange(_STRIDE + 1), last).ravel()
-    asked = np.concatenate((marks[:1], between, marks[-1:]))  # with both ends, which span an exchange's sessions
-    ends = asked[np.flatnonzero(np.diff(days(open_time[asked], conventions)))]
-    return np.append(ends, last)
+    ends = [np.empty(0, dtype=np.int64)]
+    for first in range(0, len(changing), _STRETCHES):  # of hourly bars all are asked: some at a time need less memory
+        between = np.minimum(changing[first : first + _STRETCHES, None] + np.arange(_STRIDE + 1), last).ravel()
+        asked = np.concatenate((marks[:1], between, marks[-1:]))  # with both ends, which span an exchange's sessions
+        ends.append(between[np.flatnonzero(np.diff(days(open_time[asked], conventions)[1:-1]))])
+    return np.append(np.concatenate(ends), last)
 
 
 def _session_days(time: Times, code: str) -> Ints:

@@ -256,7 +256,16 @@ def test_every_expected_bar_is_missing_once(calendar: str) -> None:
 @pytest.mark.parametrize("timeframe", ["1m", "1h", "1d"])
 @pytest.mark.parametrize("calendar", ["24x7", "24x5", "XNYS"])
 def test_a_day_ends_where_the_next_bar_has_another(calendar: str, timeframe: str, rows: int) -> None:
-    conventions = Conventions(timeframe, calendar)
+    days_end(Conventions(timeframe, calendar), rows)
+
+
+@pytest.mark.parametrize("calendar", ["24x7", "24x5", "XNYS"])
+def test_days_end_alike_where_more_bars_are_asked_than_at_once(calendar: str) -> None:
+    days_end(Conventions("1h", calendar), 140_000)
+
+
+def days_end(conventions: Conventions, rows: int) -> None:
+    """All of them, found from the day of every bar."""
     random = np.random.default_rng(rows)
     time = at("2023-12-27T19:00")[0] + conventions.bar_ns * np.cumsum(random.choice([1, 1, 1, 40], rows))
     changes = np.diff(days(time, conventions), append=np.iinfo(np.int64).max) if rows else time
