@@ -7,9 +7,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.metrics.intervals import Z, defined, log_normal
-from engine.metrics.moments import DUST, Moments
+from engine.metrics.moments import DUST, Moments, vector
 from engine.results import Metric
 from engine.types import Floats
 
@@ -63,8 +64,12 @@ class Tails:
     missing: str | None
 
 
-def tails(returns: Floats, of: Moments, share: float = TAIL) -> Tails:
-    """Both ends of returns (T,), whose moments are ``of``. Raises ``ValueError`` unless 0 < share < 0.5."""
+def tails(returns: npt.ArrayLike, of: Moments, share: float = TAIL) -> Tails:
+    """Both ends of returns (T,), whose moments are ``of``.
+
+    Raises ``ValueError`` for another rank and unless 0 < share < 0.5.
+    """
+    returns = vector(returns, "returns")
     if not 0.0 < share < 0.5:
         raise ValueError("the share must be between 0 and one half")
     count = len(returns)

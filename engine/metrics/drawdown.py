@@ -12,9 +12,11 @@ Single passes without temporaries: the numpy forms beside the kernels say the sa
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.kernels import kernel
 from engine.metrics.intervals import defined
+from engine.metrics.moments import vector
 from engine.results import Metric
 from engine.types import NANOSECONDS_PER_DAY, Floats, Times
 
@@ -22,45 +24,61 @@ NO_DRAWDOWN = "there is no drawdown"
 _NO_BARS = "there are no bars"
 
 
-def drawdowns(equity: Floats) -> Floats:
-    """``E_t / max(E_0..E_t) - 1``, (T + 1,), at most 0. Raises ``ValueError`` if equity starts at <= 0."""
-    _check(equity)
-    return drawdown_kernel(equity)
+def path_of(equity: npt.ArrayLike) -> Floats:
+    """Equity (T + 1,) as float64.
+
+    Raises ``ValueError`` for another rank, values that are not finite and no start above 0, as all of these do.
+    """
+    path = vector(equity, "equity")
+    if len(path) == 0 or path[0] <= 0.0:
+        raise ValueError("equity must start above zero")
+    # Least and largest are finite where all are, and need no array.
+    if not (math.isfinite(float(path.min())) and math.isfinite(float(path.max()))):
+        raise ValueError("equity must be finite")
+    return path
 
 
-def max_drawdown(equity: Floats) -> Metric:
-    """Smallest drawdown of equity (T + 1,), a fraction at most 0. Raises ``ValueError`` as above."""
-    _check(equity)
-    if len(equity) < 2:
+def drawdowns(equity: npt.ArrayLike) -> Floats:
+    """``E_t / max(E_0..E_t) - 1``, (T + 1,), at most 0."""
+    return drawdown_kernel(path_of(equity))
+
+
+def max_drawdown(equity: npt.ArrayLike) -> Metric:
+    """Smallest drawdown of equity (T + 1,), a fraction at most 0."""
+    path = path_of(equity)
+    if len(path) < 2:
         return Metric(None, "fraction", _NO_BARS)
-    return Metric(float(deepest(equity)), "fraction")
+    return defined(float(deepest(path)), "fraction")
 
 
-def max_drawdown_duration(equity: Floats, start: int, times: Times) -> Metric:
+def max_drawdown_duration(equity: npt.ArrayLike, start: int, times: Times) -> Metric:
     """Longest episode in days of 86400 s; 0 where equity never fell.
 
-    ``start`` ns is the time of the first point of equity (T + 1,), ``times`` (T,) ns those of the others.
+    ``start`` ns is the time of the first point of equity (T + 1,), ``times`` (T,) ns those of the others; raises
+    ``ValueError`` for another number of them.
     """
-    _check(equity)
-    if len(equity) < 2:
+    path = path_of(equity)
+    _check(path, times)
+    if len(path) < 2:
         return Metric(None, "days", _NO_BARS)
-    return Metric(int(longest(equity, start, times)) / NANOSECONDS_PER_DAY, "days")
+    return Metric(int(longest(path, start, times)) / NANOSECONDS_PER_DAY, "days")
 
 
-def underwater(equity: Floats, start: int, times: Times) -> dict[str, Metric]:
+def underwater(equity: npt.ArrayLike, start: int, times: Times) -> dict[str, Metric]:
     """``average_drawdown``, ``average_drawdown_duration``, ``ulcer_index``, ``pain_index`` of equity (T + 1,).
 
     Over the episodes: the mean of their deepest points, a fraction, and of their durations, days. Over the T bars:
     ``sqrt(sum(d^2) / T)`` (Martin & McCann 1989) and ``sum(|d|) / T`` (Bacon 2008), fractions at least
     0. ``start`` and ``times`` as for :func:`max_drawdown_duration`.
     """
-    _check(equity)
+    path = path_of(equity)
+    _check(path, times)
     units = {"average_drawdown": "fraction", "average_drawdown_duration": "days"}
     over_bars = {"ulcer_index": "fraction", "pain_index": "fraction"}
-    bars = len(equity) - 1
+    bars = len(path) - 1
     if bars == 0:
         return {name: Metric(None, unit, _NO_BARS) for name, unit in (units | over_bars).items()}
-    depth, span, square, total, episodes = episode_sums(equity, start, times)
+    depth, span, square, total, episodes = episode_sums(path, start, times)
     if episodes == 0:
         averages = {name: Metric(None, unit, NO_DRAWDOWN) for name, unit in units.items()}
     else:
@@ -74,9 +92,9 @@ def underwater(equity: Floats, start: int, times: Times) -> dict[str, Metric]:
     }
 
 
-def _check(equity: Floats) -> None:
-    if len(equity) == 0 or not float(equity[0]) > 0.0:
-        raise ValueError("equity must start above zero")
+def _check(path: Floats, times: Times) -> None:
+    if len(times) != len(path) - 1:
+        raise ValueError("times must hold one entry for each point after the first")
 
 
 @kernel

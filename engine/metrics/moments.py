@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.kernels import kernel
 from engine.types import Floats
@@ -38,12 +39,22 @@ class Moments:
     unvarying: str | None
 
 
-def moments(returns: Floats, noun: str = "daily returns") -> Moments:
-    """Moments of returns (T,); ``noun`` is what the reasons call them."""
+def vector(values: npt.ArrayLike, noun: str) -> Floats:
+    """``values`` (T,) as contiguous float64. Raises ``ValueError`` for another rank."""
+    if np.ndim(values) != 1:
+        raise ValueError(f"{noun} must have one axis")
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def moments(returns: npt.ArrayLike, noun: str = "daily returns") -> Moments:
+    """Moments of returns (T,); ``noun`` is what the reasons call them. Raises ``ValueError`` for another rank."""
+    returns = vector(returns, noun)
     count = len(returns)
     if count < 2:
         return _unknown(count, f"fewer than two {noun}")
     low, high = float(returns.min()), float(returns.max())
+    if math.isnan(low):
+        return _unknown(count, f"{noun} are not all numbers")
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(returns.mean())
         deviation = float(returns.std(ddof=1, mean=np.array([mean])))

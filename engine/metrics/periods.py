@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.kernels import kernel
-from engine.metrics.moments import DUST
+from engine.metrics.moments import DUST, vector
 from engine.metrics.ratios import per_return
 from engine.results import Curve
 from engine.types import NANOSECONDS_PER_DAY, Bools, Floats, Ints
@@ -94,19 +95,20 @@ def rolling_sharpe_of(curve: Curve, window: int) -> tuple[Floats, Bools]:
     return np.where(defined, values, 0.0), defined
 
 
-def rolling_sharpe(returns: Floats, window: int, annual: float, risk_free: float = 0.0) -> tuple[Floats, Bools]:
+def rolling_sharpe(returns: npt.ArrayLike, window: int, annual: float, risk_free: float = 0.0) -> tuple[Floats, Bools]:
     """Annual Sharpe ratio of each ``window`` of daily returns (T,): values and whether they are defined.
 
     Both are (max(0, T - window + 1),), the i-th of the days i..i + window - 1; undefined, where returns do not vary,
     is 0. The mean and the deviation (ddof 1) of a window are put together from two halves that begin anew every
     ``window`` days (Chan, Golub & LeVeque 1979), so no error runs along. Raises ``ValueError`` for a window below 2
-    and for returns that are not finite.
+    and for returns that are of another rank or not finite.
     """
     if window < 2:
         raise ValueError("a window needs two days at least")
+    returns = vector(returns, "returns")
     if not np.all(np.isfinite(returns)):
         raise ValueError("returns must be finite")
-    mean, square, low, high = rolling_moments(np.ascontiguousarray(returns), window)
+    mean, square, low, high = rolling_moments(returns, window)
     with np.errstate(over="ignore", invalid="ignore"):
         varies = high - low > DUST * np.maximum(1.0, np.maximum(np.abs(low), np.abs(high)))
         deviation = np.sqrt(square / (window - 1))

@@ -8,11 +8,12 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
-from engine.metrics.drawdown import NO_DRAWDOWN
+from engine.metrics.drawdown import NO_DRAWDOWN, path_of
 from engine.metrics.falls import Falls
 from engine.metrics.intervals import LARGEST_EXPONENT, defined
-from engine.metrics.moments import DUST, Moments, moments
+from engine.metrics.moments import DUST, Moments, moments, vector
 from engine.metrics.ratios import sharpe_of, sortino_interval, volatility_of
 from engine.results import Interval, Metric
 from engine.types import Floats
@@ -27,52 +28,58 @@ Around = Callable[[float, float], Interval]
 _FEW = "fewer than two daily returns"
 
 
-def simple_returns(equity: Floats) -> Floats:
+def simple_returns(equity: npt.ArrayLike) -> Floats:
     """Simple returns (T,) of equity (T + 1,), infinite where one does not fit a float.
 
-    Raises ``ValueError`` where one starts from equity <= 0.
+    Raises ``ValueError`` where one starts from equity <= 0, and for another rank.
     """
-    before = equity[:-1]
+    path = vector(equity, "equity")
+    before = path[:-1]
     if len(before) and float(before.min()) <= 0.0:
         raise ValueError("a return from equity at or below zero is undefined")
     with np.errstate(over="ignore"):
-        returns: Floats = equity[1:] / before
+        returns: Floats = path[1:] / before
     returns -= 1.0  # in place: another array costs more than the division
     return returns
 
 
-def total_return(equity: Floats) -> Metric:
-    """Fraction ``E_T / E_0 - 1`` of equity (T + 1,); -1 or less after a total loss."""
-    if len(equity) < 2:
+def total_return(equity: npt.ArrayLike) -> Metric:
+    """Fraction ``E_T / E_0 - 1`` of equity (T + 1,); -1 or less after a total loss.
+
+    Raises ``ValueError`` for another rank, values that are not finite and no start above 0.
+    """
+    path = path_of(equity)
+    if len(path) < 2:
         return Metric(None, "fraction", "there are no bars")
-    return defined(float(equity[-1]) / float(equity[0]) - 1.0, "fraction")
+    return defined(float(path[-1]) / float(path[0]) - 1.0, "fraction")
 
 
-def cagr(equity: Floats, seconds: float) -> Metric:
+def cagr(equity: npt.ArrayLike, seconds: float) -> Metric:
     """Compound growth ``(E_T / E_0)^(1 / years) - 1`` by the clock.
 
     ``seconds`` from the first bar's open to the last one's close; ``years = seconds / (365.25 * 86400)``.
-    Null below 30 days, at final equity <= 0, and where the rate does not fit a float.
+    Null below 30 days, at final equity <= 0, and where the rate does not fit a float. Raises ``ValueError`` as
+    :func:`total_return`.
     """
-    unit = "fraction per year"
-    if len(equity) < 2:
+    unit, path = "fraction per year", path_of(equity)
+    if len(path) < 2:
         return Metric(None, unit, "there are no bars")
-    if float(equity[-1]) / float(equity[0]) <= 0.0:  # also where the quotient is too small for a float
+    if float(path[-1]) / float(path[0]) <= 0.0:  # also where the quotient is too small for a float
         return Metric(None, unit, "final equity is at or below zero")
-    if seconds < SHORTEST_SPAN:
+    if not seconds >= SHORTEST_SPAN:
         return Metric(None, unit, "the period is shorter than 30 days")
-    exponent = math.log(float(equity[-1]) / float(equity[0])) * (SECONDS_PER_YEAR / seconds)
+    exponent = math.log(float(path[-1]) / float(path[0])) * (SECONDS_PER_YEAR / seconds)
     if exponent > LARGEST_EXPONENT:
         return Metric(None, unit, "the yearly rate is too large for a float")
     return Metric(math.expm1(exponent), unit)
 
 
-def volatility(returns: Floats, annual: float) -> Metric:
+def volatility(returns: npt.ArrayLike, annual: float) -> Metric:
     """Standard deviation (ddof 1) of daily returns (T,) times ``sqrt(annual)``; 0 for a constant series."""
     return volatility_of(moments(returns), annual)
 
 
-def sharpe(returns: Floats, annual: float, risk_free: float = 0.0) -> Metric:
+def sharpe(returns: npt.ArrayLike, annual: float, risk_free: float = 0.0) -> Metric:
     """Sharpe ratio of daily returns (T,): ``mean(r - rf) / std(r - rf, ddof=1) * sqrt(annual)``.
 
     ``risk_free`` is a rate per year; a day's is ``(1 + risk_free)^(1 / annual) - 1``. Source: Sharpe 1994;
@@ -81,12 +88,13 @@ def sharpe(returns: Floats, annual: float, risk_free: float = 0.0) -> Metric:
     return sharpe_of(moments(returns), annual, risk_free)
 
 
-def sortino(returns: Floats, annual: float, of: Moments | None = None) -> Metric:
+def sortino(returns: npt.ArrayLike, annual: float, of: Moments | None = None) -> Metric:
     """Sortino ratio of daily returns (T,) at a minimum acceptable return of 0, annualised.
 
     The downside deviation ``sqrt(sum(min(r, 0)^2) / T)`` divides by all T days, not by the losing ones
     (Sortino & Price 1994). The interval is by the delta method; ``of`` are the moments of ``returns``, if known.
     """
+    returns = vector(returns, "returns")
     if len(returns) < 2:
         return Metric(None, "ratio", _FEW)
     with np.errstate(over="ignore"):

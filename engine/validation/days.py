@@ -47,6 +47,8 @@ def daily_returns(ledger: Ledger, ends: Ints, first: int = 0) -> Daily:
     if float(path.min()) <= 0.0:
         return Daily(np.empty(0), RUINED)
     returns = path[1:] / path[:-1] - 1.0
+    if len(returns) and float(returns.min()) <= -1.0:  # what is left is less than rounding
+        return Daily(np.empty(0), RUINED)
     if len(ledger.idle):
         idle = ledger.idle[np.append(0 if first == 0 else ends[first - 1] + 1, ends[first:] + 1)]
         returns -= idle[1:] / idle[:-1] - 1.0

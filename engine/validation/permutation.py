@@ -18,6 +18,7 @@ import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from engine.hooks import Hooks, Mapper
@@ -54,7 +55,7 @@ class Permutation(Frozen):
     ] = "cyclic"
 
     def evaluate(
-        self, weights: Floats, market_returns: Floats, seed: int, hooks: Hooks, mapper: Mapper = map
+        self, weights: npt.ArrayLike, market_returns: npt.ArrayLike, seed: int, hooks: Hooks, mapper: Mapper = map
     ) -> Report:
         """Compare the strategy with its own positions at other times.
 
@@ -67,6 +68,7 @@ class Permutation(Frozen):
         with a reason for fewer than 3 bars, no position, or constant returns. Raises ``ValueError`` for unequal
         lengths and for values that are not finite, and what ``hooks`` raise.
         """
+        weights, market_returns = (np.asarray(values, dtype=np.float64) for values in (weights, market_returns))
         reason = _undefined(weights, market_returns)
         if reason is not None:
             return self._report(seed, reason=reason)

@@ -8,6 +8,7 @@ plateau, far below it on a peak. A neighbour without a metric, which never trade
 
 import math
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from itertools import islice
 from typing import Annotated, Any
 
@@ -123,7 +124,7 @@ def neighbour(params: Mapping[str, Any], radius: float, state: int) -> dict[str,
     for name in numeric(params):
         value = params[name]
         if isinstance(value, int):
-            reach = max(1, math.floor(radius * abs(value)))
+            reach = max(1, math.floor(Fraction(str(radius)) * abs(value)))  # 0.7 * 90 in floats is below 63
             step, state = uniform_below_plain(state, 2 * reach + 1)
             point[name] = value + step - reach
         else:

@@ -222,6 +222,8 @@ def expected_maximum_sharpe(trials: float, variance: float) -> float:
         raise ValueError("trials must be at least 1, and finite")
     if not 0.0 <= variance < LARGEST:
         raise ValueError("variance must be at least 0, and finite")
+    if trials == 1.0:
+        return 0.0  # the integral leaves rounding
     expected = _expected_normal_maximum(trials) if trials < EXACT_BELOW else _approximate_maximum(trials)
     return math.sqrt(variance) * expected
 

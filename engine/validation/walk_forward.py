@@ -9,6 +9,7 @@ bars before it, as a trader would, and trades only inside it; it begins flat, wi
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -105,8 +106,9 @@ class WalkForwardTest(Frozen):
 
     def laid(self, days: int) -> tuple[Window, ...] | None:
         """The windows over that many days; None where there is not a day for each part."""
-        share = self.train_share / (1.0 - self.train_share)
-        test = math.floor((days - self.gap) / (self.windows + share))
+        # train = share (train + test), as fractions of what is written: 0.8 / (1 - 0.8) in floats is above 4.
+        share = Fraction(str(self.train_share))
+        test = math.floor((days - self.gap) * (1 - share) / (self.windows * (1 - share) + share))
         train = days - self.gap - self.windows * max(test, 1)
         if test < 1 or train < 1:
             return None

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,6 +105,35 @@ def test_no_bars_and_no_capital() -> None:
     assert duration(only, days(1)).reason == "there are no bars"
     with pytest.raises(ValueError, match="above zero"):
         drawdowns(np.array([0.0, 1.0]))
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [1, 2])
+def test_equity_that_is_not_finite_is_refused(wrong: float, place: int) -> None:
+    equity = np.array([100.0, 110.0, 90.0])
+    equity[place] = wrong
+    for of in (drawdowns, max_drawdown, lambda e: duration(e, days(3)), under):
+        with pytest.raises(ValueError, match="must be finite"):
+            of(equity)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_times_that_do_not_belong_to_the_points_are_refused(count: int) -> None:
+    equity = np.array([100.0, 110.0, 90.0, 95.0])
+    for of in (max_drawdown_duration, underwater):
+        with pytest.raises(ValueError, match="one entry for each point"):
+            of(equity, 0, days(count + 1)[1:])
+
+
+@pytest.mark.parametrize("kind", [list, tuple, pd.Series, np.float32, np.int64])
+def test_whatever_holds_numbers_is_taken(kind: Any) -> None:
+    made = kind([100, 120, 90, 60, 130])
+    assert drawdowns(made).tolist() == [0.0, 0.0, -0.25, -0.5, 0.0]
+    assert max_drawdown(made).value == -0.5
+    assert max_drawdown_duration(made, 0, days(5)[1:]).value == 3.0
+    assert under(made)["pain_index"] == 0.1875
+    with pytest.raises(ValueError, match="one axis"):
+        max_drawdown(np.ones((3, 1)))
 
 
 def under(equity: Floats) -> dict[str, float | None]:

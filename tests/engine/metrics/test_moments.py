@@ -1,7 +1,9 @@
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,8 +63,16 @@ def test_a_constant_series_does_not_vary(value: float, count: int) -> None:
 def test_too_few_and_too_large() -> None:
     for count in (0, 1):
         assert moments(np.zeros(count)).missing == "fewer than two daily returns"
-    for large in ([1e300, -1e300, 0.0], [np.inf, 0.0], [np.nan, 0.0]):
+    for large in ([1e300, -1e300, 0.0], [np.inf, 0.0], [np.inf, -np.inf]):
         assert moments(np.array(large)).missing == "daily returns are too large for a float"
+    assert moments(np.array([np.nan, 0.0])).missing == "daily returns are not all numbers"
+
+
+@pytest.mark.parametrize("kind", [list, pd.Series, np.float32])
+def test_whatever_holds_numbers_is_taken(kind: Any) -> None:
+    assert moments(kind([0.5, -0.25, 0.125])) == moments(np.array([0.5, -0.25, 0.125]))
+    with pytest.raises(ValueError, match="one axis"):
+        moments(np.ones((3, 1)))
 
 
 @pytest.mark.parametrize("size", [3, 1024, 1025, 5000])

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,6 +126,37 @@ def test_returns_from_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="at or below zero"):
         simple_returns(floats(100.0, 0.0, 5.0))
     assert simple_returns(floats(100.0, 0.0)).tolist() == [-1.0]
+
+
+@pytest.mark.parametrize("equity", [(100.0, math.nan), (math.nan, 100.0), (100.0, math.inf), (100.0, math.nan, 90.0)])
+def test_equity_that_is_not_finite_is_refused(equity: tuple[float, ...]) -> None:
+    for of in (total_return, lambda e: cagr(e, YEAR)):
+        with pytest.raises(ValueError, match="must"):
+            of(floats(*equity))
+
+
+@pytest.mark.parametrize("capital", [0.0, -100.0])
+def test_growth_from_nothing_is_refused(capital: float) -> None:
+    for of in (total_return, lambda e: cagr(e, YEAR)):
+        with pytest.raises(ValueError, match="above zero"):
+            of(floats(capital, 110.0))
+
+
+def test_a_span_that_is_no_number_is_too_short() -> None:
+    assert cagr(floats(100.0, 110.0), math.nan).reason == "the period is shorter than 30 days"
+
+
+@pytest.mark.parametrize("kind", [list, pd.Series, np.int64])
+def test_whatever_holds_numbers_is_taken(kind: Any) -> None:
+    equity = kind([100, 50, 200])
+    assert simple_returns(equity).tolist() == [-0.5, 3.0]
+    assert value(total_return(equity)) == 1.0
+    assert value(cagr(equity, YEAR)) == pytest.approx(1.0)
+    falling = kind([-1, 1, 2])
+    for ratio in (volatility, sharpe, sortino):
+        assert ratio(falling, 252.0) == ratio(floats(-1.0, 1.0, 2.0), 252.0)
+    with pytest.raises(ValueError, match="one axis"):
+        simple_returns(np.ones((3, 1)))
 
 
 def test_what_is_left_of_a_fortune_may_be_too_little_for_a_float() -> None:

@@ -44,6 +44,10 @@ def test_there_is_no_return_from_nothing(lost: float) -> None:
     assert daily_returns(ledger([100.0, 50.0, lost, 20.0]), np.array([0, 2])).reason is None
 
 
+def test_what_is_less_than_rounding_is_nothing() -> None:
+    assert daily_returns(ledger([1e6, 1e6, 1e-12, 2e-12]), np.array([0, 1, 2])).reason == RUINED
+
+
 def test_rounding_is_no_variation() -> None:
     steady: Floats = 100.0 * np.power(1.0001, np.arange(31))
     found = daily_returns(ledger(steady), np.arange(30))

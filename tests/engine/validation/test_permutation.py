@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
@@ -134,6 +135,14 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         evaluate(np.ones(5), np.ones(4))
     with pytest.raises(ValueError, match="finite"):
         evaluate(np.array([1.0, np.nan, 1.0]), np.ones(3))
+
+
+@pytest.mark.parametrize("kind", [list, tuple, pd.Series])
+def test_whatever_holds_numbers_is_taken(kind: Any) -> None:
+    plain = Permutation().evaluate(
+        np.array([1.0, 0.0, 1.0, 0.0, 0.0]), np.array([1.0, 2.0, 3.0, -1.0, 0.0]), 1, NoHooks()
+    )
+    assert Permutation().evaluate(kind([1, 0, 1, 0, 0]), kind([1, 2, 3, -1, 0]), 1, NoHooks()) == plain
 
 
 def test_results_do_not_depend_on_chunks_or_strides(monkeypatch: pytest.MonkeyPatch) -> None:

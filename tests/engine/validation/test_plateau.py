@@ -43,6 +43,7 @@ def test_neighbours_lie_in_the_box() -> None:
     assert 1.8 <= min(levels) < 1.801
     assert 2.199 < max(levels) <= 2.2
     assert -0.1 <= min(zeros) < -0.099
+    assert {neighbour({"length": 90}, 0.7, state)["length"] for state in range(5000)} == set(range(27, 154))
     assert all((p["name"], p["on"], p["none"]) == ("x", True, None) for p in seen)
 
 

@@ -96,6 +96,7 @@ def test_expected_maximum_and_deflated_sharpe_of_bailey_and_lopez_de_prado_2014(
 def test_one_trial_is_not_deflated() -> None:
     of = Moments(250, 0.1, -0.5, 4.0)
     assert deflated_sharpe(of, 1, 0.01).value == pytest.approx(value(psr(of)), abs=1e-14)
+    assert expected_maximum_sharpe(1, 1e6) == 0.0
 
 
 def test_expected_maximum_is_exact_for_few_trials() -> None:

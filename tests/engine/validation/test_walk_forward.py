@@ -74,6 +74,17 @@ def test_windows_tile_the_days_to_the_last(scheme: str, windows: int, share: flo
         assert w.train_start == (0 if scheme == "anchored" else k * size)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.65, 0.7, 0.8, 0.9])
+def test_windows_are_as_long_as_whole_days_allow(share: float) -> None:
+    twentieths = round(20 * share)
+    for windows in (1, 3, 5):
+        for test in (20 - twentieths, 7 * (20 - twentieths)):
+            train = test * twentieths // (20 - twentieths)
+            laid = WalkForwardTest(windows=windows, train_share=share).laid(train + windows * test)
+            assert laid is not None
+            assert laid[0] == Window(0, train, train, train + test)
+
+
 def test_too_few_days_have_no_windows() -> None:
     assert WalkForwardTest(windows=5).laid(6) is None
     assert WalkForwardTest(windows=1, train_share=0.5, gap=1).laid(3) == (Window(0, 1, 2, 3),)
