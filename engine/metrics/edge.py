@@ -109,7 +109,7 @@ def _quality(results: Floats, noun: str) -> Metric:
         return Metric(None, "ratio", of.unvarying)
     ratio, root = of.mean / of.deviation, math.sqrt(min(of.count, MOST_TRADES))
     error = inference.standard_error(ratio, of.count, of.skewness, of.kurtosis)
-    return defined(ratio * root, "ratio", normal(ratio * root, error * root, "Mertens 2002"))
+    return defined(ratio * root, "ratio", normal(ratio * root, error * root, "Mertens 2002") if error else None)
 
 
 def initial_risk(ledger: Ledger, trades: Trades) -> Floats:

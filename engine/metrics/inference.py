@@ -13,17 +13,43 @@ import numpy as np
 from engine.kernels import kernel
 from engine.types import Floats
 
+LARGEST = 1e100
+"""No ratio and no moment is larger, and the squares of larger numbers would overflow."""
+
 _NORMAL = NormalDist()
+_ROUNDING = 1e-12
+
+
+def normal_probability(z: float) -> float:
+    """That a standard normal variable is below ``z``."""
+    return 0.5 * math.erfc(-z / math.sqrt(2.0))  # keeps the lower tail, which 1 + erf loses
 
 
 def error_variance(ratio: float, skewness: float = 0.0, kurtosis: float = 3.0) -> float:
-    """Variance of the estimate times T: ``1 - g3 SR + (g4 - 1) / 4 SR^2`` (Mertens 2002), at least 0."""
-    return max(1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio * ratio, 0.0)
+    """Variance of the estimate times T: ``1 - g3 SR + (g4 - 1) / 4 SR^2`` (Mertens 2002).
+
+    0 where it is no more than rounding, which takes returns of two values only. Raises ``ValueError`` for numbers that
+    are not below 1e100.
+    """
+    if not max(abs(ratio), abs(skewness), abs(kurtosis)) < LARGEST:
+        raise ValueError(f"a ratio and its moments must be finite, and below {LARGEST:g}")
+    tail = (kurtosis - 1.0) / 4.0 * ratio * ratio
+    variance = 1.0 - skewness * ratio + tail
+    return variance if variance > _ROUNDING * (1.0 + abs(skewness * ratio) + tail) else 0.0
 
 
 def standard_error(ratio: float, count: int, skewness: float = 0.0, kurtosis: float = 3.0) -> float:
-    """``sqrt((1 - g3 SR + (g4 - 1) / 4 SR^2) / T)`` of a ratio from T = ``count`` returns."""
-    return math.sqrt(error_variance(ratio, skewness, kurtosis) / count)
+    """``sqrt((1 - g3 SR + (g4 - 1) / 4 SR^2) / T)`` of a ratio from T = ``count`` returns, at least 2."""
+    return math.sqrt(error_variance(ratio, skewness, kurtosis) / _enough(count))
+
+
+def sharpe_score(
+    ratio: float, count: int, skewness: float = 0.0, kurtosis: float = 3.0, benchmark: float = 0.0
+) -> float | None:
+    """What the probabilistic Sharpe ratio is the normal probability of; None where the standard error is zero."""
+    variance = error_variance(ratio, skewness, kurtosis)
+    distance = (ratio - benchmark) * math.sqrt(_enough(count) - 1)
+    return distance / math.sqrt(variance) if variance > 0.0 else None
 
 
 def probabilistic_sharpe(
@@ -31,13 +57,10 @@ def probabilistic_sharpe(
 ) -> float | None:
     """Probability that the true ratio is above ``benchmark`` (Bailey & Lopez de Prado 2012).
 
-    ``Z[(SR - SR*) sqrt(T - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)]``; None where that root is zero, which takes
-    returns of two values only.
+    ``Z[(SR - SR*) sqrt(T - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2)]``; None where that root is zero.
     """
-    variance = error_variance(ratio, skewness, kurtosis)
-    if variance == 0.0:
-        return None
-    return _NORMAL.cdf((ratio - benchmark) * math.sqrt((count - 1) / variance))
+    score = sharpe_score(ratio, count, skewness, kurtosis, benchmark)
+    return None if score is None else normal_probability(score)
 
 
 def track_record_length(
@@ -45,12 +68,23 @@ def track_record_length(
 ) -> float | None:
     """Returns it takes for the probabilistic Sharpe ratio to reach ``confidence`` (Bailey & Lopez de Prado 2012).
 
-    ``1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2``; None for a ratio that is not above ``benchmark``.
+    ``1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2``; None for a ratio that is not above ``benchmark``, for a
+    standard error of zero, and where it does not fit a float. Raises ``ValueError`` for a confidence below one half.
     """
-    if not ratio > benchmark:
+    if not 0.5 <= confidence < 1.0:
+        raise ValueError("confidence must be at least one half, and below 1")
+    variance = error_variance(ratio, skewness, kurtosis)
+    if not ratio > benchmark or variance == 0.0:
         return None
     needed = _NORMAL.inv_cdf(confidence) / (ratio - benchmark)
-    return 1.0 + error_variance(ratio, skewness, kurtosis) * needed * needed
+    length = 1.0 + variance * needed * needed
+    return length if math.isfinite(length) else None
+
+
+def _enough(count: int) -> int:
+    if count < 2:
+        raise ValueError("a Sharpe ratio needs at least two returns")
+    return count
 
 
 def aggregation_factor(autocorrelations: Floats, periods: float) -> float | None:
@@ -94,7 +128,9 @@ def lag_rule(count: int) -> int:
     The rule of thumb of Newey & West (1994). All ``q - 1`` lags of a year of days would mostly be noise, and their
     sum is biased downwards by about ``q^2 / T``, so the ratio upwards.
     """
-    return int(4.0 * (count / 100.0) ** (2.0 / 9.0))
+    lags = int(4.0 * (count / 100.0) ** (2.0 / 9.0))
+    # In whole numbers: the power falls short of 4 for a T of 51200, where it is 16.
+    return lags + ((lags + 1) ** 9 * 100**2 <= 4**9 * count**2)
 
 
 @kernel

@@ -47,7 +47,12 @@ def log_normal(value: float, variance: float) -> Interval | None:
 
 
 def wilson(successes: int, count: int) -> Interval:
-    """Score interval of a share of ``count`` >= 1 members (Wilson 1927); inside [0, 1] and right for few of them."""
+    """Score interval of a share of members (Wilson 1927); inside [0, 1] and right for few of them.
+
+    Raises ``ValueError`` unless 0 <= ``successes`` <= ``count`` and there is a member.
+    """
+    if not 0 <= successes <= count or count < 1:
+        raise ValueError("successes must be among at least one member")
     share, square = successes / count, Z * Z
     middle = (share + square / (2.0 * count)) / (1.0 + square / count)
     half = Z * math.sqrt(share * (1.0 - share) / count + square / (4.0 * count * count)) / (1.0 + square / count)

@@ -7,10 +7,12 @@
 import math
 
 from engine.metrics import inference
-from engine.metrics.intervals import defined, normal
+from engine.metrics.intervals import UNFIT, defined, normal
 from engine.metrics.moments import DUST, Moments
 from engine.results import Interval, Metric
 from engine.types import Floats
+
+NO_ERROR = "the standard error of the Sharpe ratio is zero"
 
 
 def per_return(rate: float, annual: float) -> float:
@@ -42,7 +44,7 @@ def sharpe_of(of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
     ratio = single_ratio(of, annual, risk_free)
     error = inference.standard_error(ratio, of.count, of.skewness, of.kurtosis)
     value = ratio * math.sqrt(annual)
-    return defined(value, "ratio", normal(value, error * math.sqrt(annual), "Mertens 2002"))
+    return defined(value, "ratio", normal(value, error * math.sqrt(annual), "Mertens 2002") if error else None)
 
 
 def sharpe_standard_error(of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
@@ -51,7 +53,7 @@ def sharpe_standard_error(of: Moments, annual: float, risk_free: float = 0.0) ->
         return Metric(None, "ratio", of.unvarying)
     ratio = single_ratio(of, annual, risk_free)
     error = inference.standard_error(ratio, of.count, of.skewness, of.kurtosis)
-    return defined(error * math.sqrt(annual), "ratio")
+    return defined(error * math.sqrt(annual), "ratio") if error else Metric(None, "ratio", NO_ERROR)
 
 
 def sharpe_lo(returns: Floats, of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
@@ -84,7 +86,7 @@ def psr(of: Moments, annual: float, benchmark: float = 0.0) -> Metric:
     least = benchmark / math.sqrt(annual)
     found = inference.probabilistic_sharpe(single_ratio(of, annual), of.count, of.skewness, of.kurtosis, least)
     if found is None:
-        return Metric(None, "probability", "the standard error of the Sharpe ratio is zero")
+        return Metric(None, "probability", NO_ERROR)
     return defined(found, "probability")
 
 
@@ -95,12 +97,14 @@ def min_track_record_length(of: Moments, annual: float, benchmark: float = 0.0, 
     """
     if of.unvarying is not None:
         return Metric(None, "years", of.unvarying)
-    needed = inference.track_record_length(
-        single_ratio(of, annual), of.skewness, of.kurtosis, benchmark / math.sqrt(annual), confidence
-    )
-    if needed is None:
+    ratio, least = single_ratio(of, annual), benchmark / math.sqrt(annual)
+    needed = inference.track_record_length(ratio, of.skewness, of.kurtosis, least, confidence)
+    if needed is not None:
+        return defined(needed / annual, "years")
+    if ratio <= least:
         return Metric(None, "years", "the Sharpe ratio is not above the benchmark")
-    return defined(needed / annual, "years")
+    known = inference.standard_error(ratio, of.count, of.skewness, of.kurtosis) > 0.0
+    return Metric(None, "years", UNFIT if known else NO_ERROR)
 
 
 def sortino_interval(value: float, of: Moments, annual: float) -> Interval | None:

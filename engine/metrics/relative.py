@@ -9,9 +9,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.metrics.intervals import LEVEL, Z, defined, normal
-from engine.metrics.moments import Moments, moments
+from engine.metrics.moments import Moments, moments, vector
 from engine.metrics.ratios import per_return, sharpe_of
 from engine.results import Interval, Metric
 from engine.types import Bools, Floats
@@ -29,11 +30,12 @@ class Line:
     slope_error: float
 
 
-def beta(returns: Floats, benchmark: Floats) -> Metric:
+def beta(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> Metric:
     """Slope ``cov(r, b) / var(b)`` (Sharpe 1964); its interval is that of least squares, from 3 days on.
 
     A constant risk-free rate does not change it.
     """
+    returns, benchmark = _both(returns, benchmark)
     reason = _undefined(returns, benchmark)
     if reason is not None:
         return Metric(None, "ratio", reason)
@@ -42,8 +44,9 @@ def beta(returns: Floats, benchmark: Floats) -> Metric:
     return defined(line.slope, "ratio", interval)
 
 
-def alpha(returns: Floats, benchmark: Floats, annual: float, risk_free: float = 0.0) -> Metric:
+def alpha(returns: npt.ArrayLike, benchmark: npt.ArrayLike, annual: float, risk_free: float = 0.0) -> Metric:
     """Intercept of daily excess returns times ``annual``, not compounded (Jensen 1968), with its interval."""
+    returns, benchmark = _both(returns, benchmark)
     reason = _undefined(returns, benchmark)
     if reason is not None:
         return Metric(None, _PER_YEAR, reason)
@@ -54,8 +57,9 @@ def alpha(returns: Floats, benchmark: Floats, annual: float, risk_free: float = 
     return defined(value, _PER_YEAR, interval)
 
 
-def correlation(returns: Floats, benchmark: Floats) -> Metric:
+def correlation(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> Metric:
     """Pearson's correlation; its interval is by Fisher's z (Fisher 1921), from 4 days on."""
+    returns, benchmark = _both(returns, benchmark)
     reason = _undefined(returns, benchmark)
     if reason is None:
         reason = moments(returns).unvarying
@@ -74,32 +78,32 @@ def _fisher(value: float, count: int) -> Interval | None:
     return Interval(LEVEL, math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half), "Fisher 1921")
 
 
-def tracking_error(returns: Floats, benchmark: Floats, annual: float) -> Metric:
+def tracking_error(returns: npt.ArrayLike, benchmark: npt.ArrayLike, annual: float) -> Metric:
     """``std(r - b, ddof=1) * sqrt(annual)``, a fraction per year; 0 where the difference does not vary."""
-    of = _active(returns, benchmark)
+    of = _active(*_both(returns, benchmark))
     if of.missing is not None:
         return Metric(None, _PER_YEAR, of.missing)
     return defined(of.deviation * math.sqrt(annual), _PER_YEAR)
 
 
-def information_ratio(returns: Floats, benchmark: Floats, annual: float) -> Metric:
+def information_ratio(returns: npt.ArrayLike, benchmark: npt.ArrayLike, annual: float) -> Metric:
     """``mean(r - b) / std(r - b, ddof=1) * sqrt(annual)``: the Sharpe ratio of active returns (Goodwin 1998)."""
-    return sharpe_of(_active(returns, benchmark), annual)
+    return sharpe_of(_active(*_both(returns, benchmark)), annual)
 
 
-def up_capture(returns: Floats, benchmark: Floats) -> Metric:
+def up_capture(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> Metric:
     """Mean return on days on which the benchmark rose, over the benchmark's own.
 
     Means are geometric and of a day, ``prod(1 + r)^(1 / n) - 1``, so that the ratio does not grow with the number
     of days (Morningstar 2011). The interval is by the delta method, from 2 days on.
     """
-    _check(returns, benchmark)
+    returns, benchmark = _both(returns, benchmark)
     return _capture(returns, benchmark, benchmark > 0.0, "the benchmark never rose")
 
 
-def down_capture(returns: Floats, benchmark: Floats) -> Metric:
+def down_capture(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> Metric:
     """The same over days on which the benchmark fell: below 1 where less was lost."""
-    _check(returns, benchmark)
+    returns, benchmark = _both(returns, benchmark)
     return _capture(returns, benchmark, benchmark < 0.0, "the benchmark never fell")
 
 
@@ -127,22 +131,22 @@ def _of_mean(value: float, errors: Floats) -> Interval | None:
     return normal(value, math.sqrt(float(np.sum(errors * errors)) / (count - 1) / count), "delta method")
 
 
-def _check(returns: Floats, benchmark: Floats) -> None:
-    if len(returns) != len(benchmark):
+def _both(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> tuple[Floats, Floats]:
+    first, second = vector(returns, "returns"), vector(benchmark, "benchmark")
+    if len(first) != len(second):
         raise ValueError("returns and benchmark must be of one length")
-    if not (np.all(np.isfinite(returns)) and np.all(np.isfinite(benchmark))):
+    if not (np.all(np.isfinite(first)) and np.all(np.isfinite(second))):
         raise ValueError("returns and benchmark must be finite")
+    return first, second
 
 
 def _undefined(returns: Floats, benchmark: Floats) -> str | None:
     """Why there is no line, if there is none."""
-    _check(returns, benchmark)
     missing = moments(returns).missing
     return moments(benchmark, "benchmark returns").unvarying if missing is None else missing
 
 
 def _active(returns: Floats, benchmark: Floats) -> Moments:
-    _check(returns, benchmark)
     with np.errstate(over="ignore"):
         return moments(returns - benchmark, "active returns")
 

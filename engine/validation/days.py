@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from engine.data import sessions
 from engine.data.bars import Bars
-from engine.data.sessions import days
 from engine.results import Ledger
 from engine.types import Floats, Ints
 from engine.validation.inputs import constant
@@ -31,8 +31,7 @@ class Daily:
 
 def day_ends(bars: Bars) -> Ints:
     """(D,) the last bar of each day of the bars' calendar; a bar longer than a day is one."""
-    day = days(bars.time, bars.conventions)
-    return np.append(np.flatnonzero(np.diff(day)), len(day) - 1) if len(day) else np.empty(0, dtype=np.int64)
+    return sessions.day_ends(bars.time, bars.conventions)
 
 
 def daily_returns(ledger: Ledger, ends: Ints, first: int = 0) -> Daily:
@@ -47,11 +46,11 @@ def daily_returns(ledger: Ledger, ends: Ints, first: int = 0) -> Daily:
     if float(path.min()) <= 0.0:
         return Daily(np.empty(0), RUINED)
     returns = path[1:] / path[:-1] - 1.0
-    if len(returns) and float(returns.min()) <= -1.0:  # what is left is less than rounding
-        return Daily(np.empty(0), RUINED)
     if len(ledger.idle):
         idle = ledger.idle[np.append(0 if first == 0 else ends[first - 1] + 1, ends[first:] + 1)]
         returns -= idle[1:] / idle[:-1] - 1.0
+    if len(returns) and float(returns.min()) <= -1.0:  # what is left is less than rounding
+        return Daily(np.empty(0), RUINED)
     if len(returns) and constant(returns):
         returns[:] = returns[0]  # a ratio over rounding would be enormous
     return Daily(returns)
@@ -65,11 +64,11 @@ def annual_sharpe(returns: Floats, annual: float) -> float | None:
 
 def measured(measure: Measure, returns: Floats, annual: float) -> float | None:
     """The number runs are compared by: annual Sharpe ratio, or total return; None where it is undefined."""
-    if measure == "sharpe":
-        return annual_sharpe(returns, annual)
-    return compounded(returns) if len(returns) else None
+    return annual_sharpe(returns, annual) if measure == "sharpe" else compounded(returns)
 
 
-def compounded(returns: Floats) -> float:
-    """``prod(1 + r) - 1``."""
-    return float(np.prod(1.0 + returns)) - 1.0
+def compounded(returns: Floats) -> float | None:
+    """``prod(1 + r) - 1``; None of no returns, and where it does not fit a float."""
+    with np.errstate(over="ignore"):
+        total = float(np.prod(1.0 + returns)) - 1.0
+    return total if len(returns) and math.isfinite(total) else None

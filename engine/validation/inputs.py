@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from engine.metrics.inference import LARGEST
 from engine.metrics.moments import DUST
 from engine.types import Bools, Floats
-
-LARGEST = 1e100
-"""No return is larger, and the squares of larger numbers would overflow."""
 
 Tick = Callable[[int, int], None]
 """Told ``(done, total)`` between pieces of about 50 ms; what it raises ends the work. Results do not depend on it."""

@@ -14,9 +14,11 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from engine.metrics import inference
+from engine.metrics.inference import LARGEST, normal_probability
+from engine.metrics.moments import moments as moments_of
 from engine.results import Metric
-from engine.types import Floats
-from engine.validation.inputs import LARGEST, constant, fraction, number, series
+from engine.validation.inputs import constant, fraction, number, series
 from engine.validation.multiple import benjamini_yekutieli, holm
 
 NORMAL = NormalDist()
@@ -71,20 +73,13 @@ def moments(returns: npt.ArrayLike) -> Moments:
     rank and for values that are not finite.
     """
     values = series(returns)
-    size = len(values)
-    if size < 2:
-        return Moments(size, None, None, None, "fewer than two returns")
-    if constant(values):
-        return Moments(size, None, None, None, CONSTANT)
-    largest = float(np.abs(values).max())
-    scaled = values / largest  # keeps powers of returns from 1e-100 to 1e100 inside float64
-    mean = float(scaled.mean())
-    off = scaled - mean
-    variance = float(np.mean(off * off))
-    deviation = math.sqrt(variance)
-    unit = off / deviation
-    kurtosis, skewness = float(np.mean(unit**4)), float(np.mean(unit**3))
-    return Moments(size, mean / (deviation * math.sqrt(size / (size - 1))), skewness, kurtosis)
+    if len(values) > 1 and constant(values):
+        return Moments(len(values), None, None, None, CONSTANT)
+    scaled = values / np.abs(values).max(initial=0.0)  # keeps powers of returns from 1e-100 to 1e100 inside float64
+    found = moments_of(scaled, "returns")
+    if found.unvarying is not None:
+        return Moments(len(values), None, None, None, found.unvarying)
+    return Moments(len(values), found.mean / found.deviation, found.skewness, found.kurtosis)
 
 
 def psr(of: Moments, benchmark: float = 0.0) -> Metric:
@@ -95,7 +90,7 @@ def psr(of: Moments, benchmark: float = 0.0) -> Metric:
     for some series of two values. Raises ``ValueError`` for a benchmark that is not finite, as all of these do.
     """
     score = _psr_score(of, benchmark)
-    return score if score.value is None else Metric(_normal(score.value), "probability")
+    return score if score.value is None else Metric(normal_probability(score.value), "probability")
 
 
 def psr_p_value(of: Moments, benchmark: float = 0.0) -> Metric:
@@ -106,7 +101,7 @@ def psr_p_value(of: Moments, benchmark: float = 0.0) -> Metric:
 
 def upper_tail(z: float) -> float:
     """One-sided p-value of a standard normal ``z``, never 0: at least the smallest normal float."""
-    return max(_normal(-z), float(np.finfo(np.float64).tiny))
+    return max(normal_probability(-z), float(np.finfo(np.float64).tiny))
 
 
 def _psr_score(of: Moments, benchmark: float) -> Metric:
@@ -115,10 +110,8 @@ def _psr_score(of: Moments, benchmark: float) -> Metric:
     if of.reason is not None:
         return Metric(None, "probability", of.reason)
     sharpe, skewness, kurtosis = of.known()
-    variance = _shape(sharpe, skewness, kurtosis)
-    if variance is None:
-        return Metric(None, "probability", NO_VARIANCE)
-    return Metric((sharpe - benchmark) * math.sqrt(of.periods - 1) / math.sqrt(variance), "probability")
+    score = inference.sharpe_score(sharpe, of.periods, skewness, kurtosis, benchmark)
+    return Metric(score, "probability", NO_VARIANCE if score is None else None)
 
 
 def psr_null_variance(of: Moments, benchmark: float = 0.0, rho: float = 0.0) -> Metric:
@@ -138,7 +131,7 @@ def psr_null_variance(of: Moments, benchmark: float = 0.0, rho: float = 0.0) -> 
     variance = autocorrelated_shape(benchmark, skewness, kurtosis, rho)
     if variance <= 1e-12:
         return Metric(None, "probability", NO_VARIANCE)
-    return Metric(_normal((sharpe - benchmark) * math.sqrt(of.periods / variance)), "probability")
+    return Metric(normal_probability((sharpe - benchmark) * math.sqrt(of.periods / variance)), "probability")
 
 
 def autocorrelated_shape(sharpe: float, skewness: float, kurtosis: float, rho: float) -> float:
@@ -154,31 +147,26 @@ def min_track_record_length(of: Moments, benchmark: float = 0.0, confidence: flo
     ``1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (Zinv(confidence) / (SR - SR*))^2``, Bailey & Lopez de Prado 2012. None where
     the ratio is not above the benchmark. Raises ``ValueError`` for a confidence below a half.
     """
-    level = NORMAL.inv_cdf(fraction(confidence, "confidence"))
-    if level < 0.0:
+    if fraction(confidence, "confidence") < 0.5:
         raise ValueError("confidence must be at least one half")
     number(benchmark, "benchmark")
     if of.reason is not None:
         return Metric(None, "periods", of.reason)
     sharpe, skewness, kurtosis = of.known()
-    variance = _shape(sharpe, skewness, kurtosis)
+    length = inference.track_record_length(sharpe, skewness, kurtosis, benchmark, confidence)
+    if length is not None:
+        return Metric(length, "periods")
     if sharpe <= benchmark:
         return Metric(None, "periods", NOT_ABOVE)
-    if variance is None:
-        return Metric(None, "periods", NO_VARIANCE)
-    errors = level / (sharpe - benchmark)
-    length = 1.0 + variance * errors * errors
-    if not math.isfinite(length):
-        return Metric(None, "periods", "the length is beyond any number")
-    return Metric(length, "periods")
+    known = inference.error_variance(sharpe, skewness, kurtosis) > 0.0
+    return Metric(None, "periods", "the length is beyond any number" if known else NO_VARIANCE)
 
 
 def lo_error(of: Moments) -> Metric:
     """Standard error ``sqrt((1 + SR^2 / 2) / T)`` for independent normal returns: Lo 2002, FAJ 58(4)."""
     if of.reason is not None:
         return Metric(None, "ratio", of.reason)
-    sharpe, _, _ = of.known()
-    return Metric(math.sqrt((1.0 + 0.5 * sharpe * sharpe) / of.periods), "ratio")
+    return Metric(inference.standard_error(of.known()[0], of.periods), "ratio")
 
 
 def mertens_error(of: Moments) -> Metric:
@@ -188,8 +176,9 @@ def mertens_error(of: Moments) -> Metric:
     """
     if of.reason is not None:
         return Metric(None, "ratio", of.reason)
-    variance = _shape(*of.known())
-    return Metric(None, "ratio", NO_VARIANCE) if variance is None else Metric(math.sqrt(variance / of.periods), "ratio")
+    sharpe, skewness, kurtosis = of.known()
+    error = inference.standard_error(sharpe, of.periods, skewness, kurtosis)
+    return Metric(error, "ratio") if error else Metric(None, "ratio", NO_VARIANCE)
 
 
 def lo_scaled_sharpe(returns: npt.ArrayLike, q: int) -> Metric:
@@ -207,8 +196,11 @@ def lo_scaled_sharpe(returns: npt.ArrayLike, q: int) -> Metric:
         return Metric(None, "ratio", of.reason)
     if len(values) <= q:
         return Metric(None, "ratio", f"{len(values)} returns are too few for {q} periods")
-    variance = q + 2.0 * sum((q - k) * rho for k, rho in enumerate(_autocorrelations(values, q - 1), 1))
-    return Metric(of.known()[0] * q / math.sqrt(variance), "ratio")
+    products = inference.autocovariances((values - values.mean()) / float(np.abs(values).max()), q - 1)
+    factor = inference.aggregation_factor(products[1:] / products[0], q)
+    if factor is None:  # rounding alone: the variance of sums is above zero
+        return Metric(None, "ratio", NO_VARIANCE)
+    return Metric(of.known()[0] * factor, "ratio")
 
 
 def expected_maximum_sharpe(trials: float, variance: float) -> float:
@@ -313,7 +305,7 @@ def haircut_sharpe(of: Moments, trials: int, others: npt.ArrayLike | None = None
     sharpe = of.known()[0]
     if sharpe <= 0.0:
         return Haircuts(trials, reason="the Sharpe ratio is not above zero")
-    own = 2.0 * _normal(-sharpe * math.sqrt(of.periods))
+    own = 2.0 * normal_probability(-sharpe * math.sqrt(of.periods))
     if own < np.finfo(np.float64).tiny:
         return Haircuts(trials, reason="the p-value is below the smallest number")
 
@@ -333,24 +325,6 @@ def haircut_sharpe(of: Moments, trials: int, others: npt.ArrayLike | None = None
     )
 
 
-def _shape(sharpe: float, skewness: float, kurtosis: float) -> float | None:
-    # At least (1 - g3 SR / 2)^2, so zero only where kurtosis is at its bound.
-    variance = 1.0 - skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe * sharpe
-    scale = 1.0 + abs(skewness * sharpe) + (kurtosis - 1.0) / 4.0 * sharpe * sharpe
-    return variance if variance > 1e-12 * scale else None
-
-
-def _normal(z: float) -> float:
-    # erfc keeps the lower tail, which 1 + erf loses.
-    return 0.5 * math.erfc(-z / math.sqrt(2.0))
-
-
-def _autocorrelations(values: Floats, lags: int) -> list[float]:
-    off = (values - values.mean()) / float(np.abs(values).max())
-    total = float(off @ off)
-    return [float(off[k:] @ off[:-k]) / total for k in range(1, lags + 1)]
-
-
 def _approximate_maximum(trials: float) -> float:
     # Zinv(1 - x) = -Zinv(x), which keeps its digits for any number of trials.
     first, second = -NORMAL.inv_cdf(1.0 / trials), -NORMAL.inv_cdf(1.0 / (trials * math.e))
@@ -361,4 +335,4 @@ def _expected_normal_maximum(trials: float) -> float:
     # Integral of x N phi(x) Phi(x)^(N-1); the trapezoid rule converges faster than any power on such a function.
     step = 2.0 * _REACH / (_NODES - 1)
     nodes = (-_REACH + step * i for i in range(_NODES))
-    return step * math.fsum(x * trials * NORMAL.pdf(x) * _normal(x) ** (trials - 1.0) for x in nodes)
+    return step * math.fsum(x * trials * NORMAL.pdf(x) * normal_probability(x) ** (trials - 1.0) for x in nodes)

@@ -73,7 +73,8 @@ def test_a_ratio_below_the_benchmark_never_gets_there_and_two_values_leave_no_er
     assert track_record_length(-0.1) is None
     # Returns of 3 and -1 with equal chance have g3 = 0, g4 = 1; a win in 1 of 5 has g3 = 1.5, g4 = 3.25.
     assert error_variance(5.0, 0.0, 1.0) == 1.0
-    assert error_variance(2.0 / 1.5, 1.5, 3.25) == pytest.approx(0.0, abs=1e-15)
+    assert error_variance(2.0 / 1.5, 1.5, 3.25) == 0.0
+    assert track_record_length(2.0 / 1.5, 1.5, 3.25) is None
     assert probabilistic_sharpe(2.0, 10, 1.0, 2.0) is None
 
 
@@ -124,3 +125,21 @@ def test_autocovariances_equal_the_twin_and_plain_sums(values: list[int], lags: 
 
 def test_the_number_of_lags_grows_slowly() -> None:
     assert [lag_rule(count) for count in (2, 100, 252, 1260, 1_000_000)] == [1, 4, 4, 7, 30]
+
+
+def test_what_is_no_ratio_is_refused_and_what_fits_no_float_is_undefined() -> None:
+    for ratio in (math.nan, math.inf, 1e200):
+        with pytest.raises(ValueError, match="finite"):
+            probabilistic_sharpe(ratio, 10)
+    for count in (0, 1):
+        with pytest.raises(ValueError, match="two returns"):
+            standard_error(0.1, count)
+    with pytest.raises(ValueError, match="one half"):
+        track_record_length(0.1, confidence=0.3)
+    assert track_record_length(1e-200) is None
+
+
+@pytest.mark.parametrize(("count", "lags"), [(100, 4), (51_200, 16), (1_968_300, 36)])
+def test_the_lag_rule_is_exact_where_its_power_is_whole(count: int, lags: int) -> None:
+    """4 (T / 100)^(2/9) is a square for T = 100 (root / 2)^9."""
+    assert (lag_rule(count), lag_rule(count - 1)) == (lags, lags - 1)

@@ -2,6 +2,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from engine.results import Metric
 from engine.types import Floats
 
 A = 252.0
-Pair = Callable[[Floats, Floats], Metric]
+Pair = Callable[[npt.ArrayLike, npt.ArrayLike], Metric]
 PAIRS: dict[str, Pair] = {
     "alpha": lambda r, b: alpha(r, b, A),
     "beta": beta,
@@ -218,3 +219,10 @@ def test_intervals_of_captures_hold_the_truth_about_as_often_as_they_say() -> No
         truth = number(capture(*days(1_000_000)))
         found = [capture(*days(250)).interval for _ in range(500)]
         assert 0.92 <= np.mean([i is not None and i.low <= truth <= i.high for i in found]) <= 0.98
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_lists_are_taken_for_arrays(name: str, strategy: Floats, market: Floats) -> None:
+    assert PAIRS[name](strategy.tolist(), market.tolist()) == PAIRS[name](strategy, market)
+    with pytest.raises(ValueError, match="one axis"):
+        PAIRS[name](strategy.reshape(-1, 1), market)

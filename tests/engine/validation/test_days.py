@@ -64,6 +64,7 @@ def test_measures() -> None:
     assert measured("total_return", returns, 252.0) == compounded(returns) == pytest.approx(1.1 * 0.95 * 1.02 - 1.0)
     assert measured("total_return", np.empty(0), 252.0) is None
     assert measured("sharpe", np.array([0.1]), 252.0) is None
+    assert measured("total_return", np.full(30, 1e12), 252.0) is None
 
 
 def test_daily_returns_are_those_of_the_metrics() -> None:
