@@ -95,6 +95,9 @@ def run_config(settings: Settings, values: Any, file: Path | None, options: Load
     config = parse_config(values)
     if wishes.out is not None and wishes.out.exists():
         raise DataError(f"{wishes.out} exists already: choose another --out")
+    copy = wishes.benchmark_out
+    if copy is not None and (copy.is_dir() or not copy.parent.is_dir()):
+        raise DataError(f"{copy} is no file that can be written: choose another --benchmark-out")
     if file is not None:
         data = load_file(file, config.dataset, options, config.symbols[0])
     else:
@@ -111,8 +114,8 @@ def run_config(settings: Settings, values: Any, file: Path | None, options: Load
     with within(watch, Stage.ARTIFACTS):
         manifest.write(result, target)
     manifest.write_benchmark(target, watch.seconds, result, peak_bytes())
-    if wishes.benchmark_out is not None:
-        shutil.copyfile(target / manifest.BENCHMARK, wishes.benchmark_out)
+    if copy is not None:
+        shutil.copyfile(target / manifest.BENCHMARK, copy)
     if profile is not None:
         write_profile(target / manifest.PROFILE, profile, watch.seconds)
     return Ran(result, target, write_reports(result, target, datetime.now(UTC)))

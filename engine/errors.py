@@ -82,6 +82,12 @@ class CancelledError(EngineError):
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """`` Did you mean 'x'?`` for the closest known name, or the empty string."""
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    """`` Did you mean 'x'?`` for the closest known name, or the empty string; case counts for nothing."""
+    folded = {other.casefold(): other for other in known}
+    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return f" Did you mean '{folded[close[0]]}'?" if close else ""
+
+
+def step(name: str) -> str:
+    """A name as one step of a JSON pointer (RFC 6901), whatever it holds."""
+    return name.replace("~", "~0").replace("/", "~1")

@@ -209,7 +209,9 @@ def warn(
     found = []
     price_jumps, spikes = (sum(report[name] for report in rows.values()) for name in ("price_jumps", "price_spikes"))
     if len(ledger.fills) == 0:
-        why = "the signal never changed" if len(ledger.orders) == 0 else "no order met a tradable bar in time"
+        why = "no order met a tradable bar in time"
+        if len(ledger.orders) == 0:
+            why = "every signal was sized to nothing" if signal.values.any() else "the signal never changed"
         if signal.warmup >= len(bars):
             why = f"the strategy needs {signal.warmup} bars of warm-up and the period has {len(bars)}"
         found.append({"code": "NO_FILLS", "message": f"nothing was traded: {why}"})
@@ -263,7 +265,7 @@ def warn_still(bars: Bars, window: int) -> tuple[dict[str, str], ...]:
         close = close[np.isfinite(close)]
         moves = np.flatnonzero(np.diff(close)) + 1
         longest = int(np.diff(moves, prepend=0, append=len(close)).max()) if len(close) else 0
-        if longest > min(window, len(close) - 1):
+        if longest > max(min(window, len(close) - 1), 1):
             found.append(f"{symbol} ({longest} bars)")
     if not found:
         return ()

@@ -7,8 +7,11 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import ErrorDetails
 
-from engine.errors import FieldError, nearest
+from engine.errors import FieldError, nearest, step
 from engine.registry import Frozen
+
+NO_OBJECT = ("model_type", "model_attributes_type", "dict_type", "mapping_type")
+"""Pydantic's sentences about these name classes of Python."""
 
 
 def field_errors(errors: list[ErrorDetails], model: type[Frozen]) -> list[FieldError]:
@@ -19,8 +22,7 @@ def field_errors(errors: list[ErrorDetails], model: type[Frozen]) -> list[FieldE
 def _field_error(error: ErrorDetails, model: type[Frozen]) -> FieldError:
     context: dict[str, Any] = error.get("ctx", {})
     path, known = _walk(model, error["loc"])
-    path += str(context["field"]).split("/") if "field" in context else []
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+    pointer = "".join(f"/{step(part)}" for part in path) + (f"/{context['field']}" if "field" in context else "")
     if error["type"] == "extra_forbidden":
         message = f"there is no field '{path[-1]}'.{nearest(path[-1], known)}"
         return FieldError(pointer, "unknown_field", message, tuple(known))
@@ -31,6 +33,8 @@ def _field_error(error: ErrorDetails, model: type[Frozen]) -> FieldError:
     if error["type"] == "union_tag_not_found":
         return FieldError(f"{pointer}/name", "missing", "a name is required", ())
     allowed = _quoted(context["expected"]) if error["type"] == "literal_error" else ()
+    if error["type"] in NO_OBJECT:
+        return FieldError(pointer, error["type"], "an object is needed, with a field for each thing it says")
     message = str(error["msg"]).removeprefix("Value error, ")
     return FieldError(pointer, error["type"], message, allowed)
 
@@ -55,7 +59,8 @@ def _walk(model: type[Frozen], location: tuple[int | str, ...]) -> tuple[list[st
             continue
         path.append(part)
         beside = sorted(schema.get("properties", {}))
-        schema = _deref(schema.get("properties", {}).get(part, {}), definitions)
+        named, others = schema.get("properties", {}), schema.get("additionalProperties")
+        schema = _deref(named.get(part, others if isinstance(others, dict) else {}), definitions)
     return path, beside
 
 
@@ -65,8 +70,8 @@ def _schema(model: type[Frozen]) -> Any:
 
 
 def _deref(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """What a reference points to; of a value that may be null, what it is otherwise."""
+    """What a reference points to; of a value that may be null or a name too, what it is otherwise."""
     if "$ref" in schema:
         return _deref(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
-    options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
+    options = sorted(schema.get("anyOf", ()), key=lambda option: option.get("type") in ("null", "string"))
     return _deref(options[0], definitions) if options else schema

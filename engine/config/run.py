@@ -20,7 +20,7 @@ from engine.config.problems import field_errors
 from engine.config.window import Window
 from engine.data.bars import COLUMNS, SYMBOL_PATTERN, TIMEFRAME_PATTERN, Dataset, Series
 from engine.data.resample import check_timeframe
-from engine.errors import ConfigError, FieldError, UnknownNameError, nearest
+from engine.errors import ConfigError, FieldError, UnknownNameError, nearest, step
 from engine.execution import Execution
 from engine.features.base import Column, Feature
 from engine.features.plugins import indicators
@@ -64,10 +64,9 @@ class IndicatorUse(Frozen):
                 "unknown_name", "{message}", {"message": error.message, "field": "name"}
             ) from None
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = "/".join(map(str, first["loc"]))
+            first = field_errors(error.errors(include_url=False), indicators.get(self.name))[0]
             raise PydanticCustomError(
-                "invalid_parameter", "{message}", {"message": first["msg"], "field": field}
+                "invalid_parameter", "{message}", {"message": first.message, "field": first.pointer[1:]}
             ) from None
         object.__setattr__(self, "params", made.params.model_dump(mode="json"))
         return self
@@ -145,7 +144,7 @@ class RunConfig(Frozen):
             raise PydanticCustomError(
                 "without_effect",
                 "per_symbol names a symbol that is not in symbols",
-                {"field": f"execution/per_symbol/{strangers[0]}"},
+                {"field": f"execution/per_symbol/{step(strangers[0])}"},
             )
         if len(set(self.symbols)) < len(self.symbols):
             raise PydanticCustomError("duplicate_symbol", "a symbol is named twice", {"field": "symbols"})
@@ -155,7 +154,7 @@ class RunConfig(Frozen):
             )
         for symbol in self.portfolio.parameters:
             self._check_parameters(symbol)
-        if not self.execution.allow_short and not self.strategy.goes_short:
+        if not self.execution.allow_short and not any(self.strategy_of(s).goes_short for s in self.symbols):
             raise PydanticCustomError(
                 "without_effect",
                 "this strategy never goes short, so allow_short has no effect: leave it at true",
@@ -167,10 +166,10 @@ class RunConfig(Frozen):
         try:
             self.strategy_of(symbol)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = "/".join(map(str, ("portfolio", "parameters", symbol, *first["loc"][1:])))
+            first = field_errors(error.errors(include_url=False), type(self.strategy))[0]
+            field = f"portfolio/parameters/{step(symbol)}{first.pointer.removeprefix('/params')}"
             raise PydanticCustomError(
-                "invalid_parameter", "{message}", {"message": first["msg"], "field": field}
+                "invalid_parameter", "{message}", {"message": first.message, "field": field}
             ) from None
 
     def strategy_of(self, symbol: str) -> Strategy:

@@ -15,7 +15,7 @@ from engine.execution.pricing import END_OF_DATA, NONE
 from engine.kernels import kernel, part
 from engine.portfolio.correlation import Estimates, estimate
 from engine.portfolio.limits import Bounds, limit
-from engine.portfolio.plan import Portfolio, Together
+from engine.portfolio.plan import Portfolio, Together, pair_of
 from engine.portfolio.redundancy import MODES, OFF, reduce_redundant
 from engine.portfolio.snapshots import diversification
 from engine.results import Cause, Happening, Reason
@@ -376,10 +376,13 @@ def nothing_together(rows: int, assets: int) -> Plan:
 
 
 def thresholds(rules: Portfolio, symbols: tuple[str, ...]) -> Floats:
-    """(N, N) the correlation above which two symbols are redundant."""
+    """(N, N) the correlation above which two symbols are redundant. Raises ``ValueError`` for a pair of others."""
     place = {symbol: i for i, symbol in enumerate(symbols)}
     theta = np.full((len(symbols), len(symbols)), rules.correlation_threshold)
     for pair, value in rules.correlation_overrides.items():
-        i, j = (place[symbol] for symbol in pair.split(":"))
+        named = pair_of(pair, symbols)
+        if named is None:
+            raise ValueError(f"{pair} is no pair of the symbols")
+        i, j = place[named[0]], place[named[1]]
         theta[i, j] = theta[j, i] = value
     return theta

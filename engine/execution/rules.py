@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from engine.errors import step
 from engine.execution.slippage import NoSlippage, slippages
 from engine.registry import Frozen, Real, WholeNumber
 
@@ -135,11 +136,12 @@ class Execution(Costs):
                 "bar_path decides between a stop and a target in one bar: set both, or leave it at stop_first",
                 {"field": "bar_path"},
             )
-        if self.borrow_rate and not self.allow_short:
+        lent = [] if self.allow_short else self._borrowed()
+        if lent:
             raise PydanticCustomError(
                 "without_effect",
                 "nothing is sold short, so borrow_rate has no effect: leave it at 0",
-                {"field": "borrow_rate"},
+                {"field": lent[0]},
             )
         if self.fill_lag > 1 and self.rebalance.name == "every_bar":
             raise PydanticCustomError(
@@ -148,6 +150,13 @@ class Execution(Costs):
                 {"field": "rebalance/name"},
             )
         return self
+
+    def _borrowed(self) -> list[str]:
+        """The fields that let a short pay."""
+        own = [
+            f"per_symbol/{step(symbol)}/borrow_rate" for symbol, costs in self.per_symbol.items() if costs.borrow_rate
+        ]
+        return [*(["borrow_rate"] if self.borrow_rate else []), *own]
 
     @property
     def stops(self) -> bool:

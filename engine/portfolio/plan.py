@@ -1,6 +1,6 @@
 """The rules of an account of several symbols, as configured (semantics section 8)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from engine.errors import step
 from engine.portfolio.weighting import weightings
 from engine.portfolio.weighting_rules import Equal
 from engine.registry import Frozen, Real, WholeNumber
@@ -23,6 +24,18 @@ from engine.types import Floats, Ints
 Fraction = Annotated[Real, Field(gt=0.0, le=1.0)]
 Exposure = Annotated[Real, Field(gt=0.0, le=1000.0)]
 Threshold = Annotated[Real, Field(ge=0.0, le=1.0)]
+
+
+def readings(pair: str) -> list[tuple[str, str]]:
+    """The two symbols of a pair, in the order of names; several where symbols may hold colons themselves."""
+    cut = [(pair[:k], pair[k + 1 :]) for k, sign in enumerate(pair) if sign == ":"]
+    return [(first, second) for first, second in cut if first < second]
+
+
+def pair_of(pair: str, symbols: Collection[str]) -> tuple[str, str] | None:
+    """The two of ``symbols`` that a pair names; None unless these are two and no others could be meant."""
+    found = [both for both in readings(pair) if set(both) <= set(symbols)]
+    return found[0] if len(found) == 1 else None
 
 
 def _named(value: Any) -> Any:
@@ -127,12 +140,11 @@ class Portfolio(Frozen):
                 {"field": "correlation_minimum"},
             )
         for pair in self.correlation_overrides:
-            first, _, second = pair.partition(":")
-            if not first < second:
+            if not readings(pair):
                 raise PydanticCustomError(
                     "invalid_pair",
                     "a pair is two symbols with a colon between them, in the order of names: EURUSD:GBPUSD",
-                    {"field": f"correlation_overrides/{pair}"},
+                    {"field": f"correlation_overrides/{step(pair)}"},
                 )
         return self
 

@@ -2,10 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from typing_extensions import override
 
 from engine.errors import ConfigError, FieldError
@@ -160,6 +161,13 @@ class CustomParams(Frozen):
     """The weights."""
 
     weights: Annotated[Mapping[str, Share], Field(min_length=1, description="weight by symbol, scaled to sum 1")]
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not any(self.weights.values()):
+            message = "every weight is 0, so nothing would be held: give a symbol a weight"
+            raise PydanticCustomError("without_effect", message, {"field": "weights"})
+        return self
 
 
 @weightings.register

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from engine.canonical import canonical_bytes
 from engine.data.bars import Bars
-from engine.errors import nearest
+from engine.errors import nearest, step
 from engine.execution import Execution
 from engine.hooks import Hooks, Mapper, Stage
 from engine.registry import Frozen
@@ -122,7 +122,7 @@ def check_grids(tests: Validation, params: Frozen) -> None:
                     {
                         "parameter": parameter,
                         "hint": nearest(parameter, known),
-                        "field": f"validation/{name}/grid/{parameter}",
+                        "field": f"validation/{name}/grid/{step(parameter)}",
                     },
                 )
 

@@ -136,6 +136,7 @@ def test_profile_and_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
         (("--data-frac", "0.5", "--portion", "3"), "/portion"),
         (("--snapshot-interval", "7"), "/portfolio/snapshot_interval"),
         (("--mode", "both"), "--mode"),
+        (("--benchmark-out", "nowhere/benchmark.json"), "--benchmark-out"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_name(

@@ -109,6 +109,7 @@ def test_a_time_is_rfc_3339_with_an_offset(value: Any, code: str) -> None:
         ({"execution": {"slippage_bp": 1}}, "/execution/slippage_bp", "slippage_bps"),
         ({"execution": {"commission": {"bp": 1}}}, "/execution/commission/bp", "bps"),
         ({"risk": {"name": "fixed_fraction", "params": {"fractoin": 1}}}, "/risk/params/fractoin", "fraction"),
+        ({"portfolio": {"weighting": {"name": "hrp", "parms": {}}}}, "/portfolio/weighting/parms", "params"),
         ({"validation": {"permutations": {}}}, "/validation/permutations", "permutation"),
         ({"validation": {"permutation": {"metod": "x"}}}, "/validation/permutation/metod", "method"),
     ],
@@ -169,6 +170,11 @@ def test_an_unknown_strategy_lists_the_known() -> None:
             "/execution/allow_short",
             "without_effect",
         ),
+        (
+            {"execution": {"per_symbol": {"A": {"borrow_rate": 0.1}}, "allow_short": False}},
+            "/execution/per_symbol/A/borrow_rate",
+            "without_effect",
+        ),
     ],
 )
 def test_refusals_lead_to_the_field(changes: dict[str, Any], pointer: str, code: str) -> None:
@@ -205,6 +211,7 @@ def test_a_configuration_is_an_object(value: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(value)
     assert caught.value.fields[0].pointer == ""
+    assert "an object is needed" in caught.value.fields[0].message
 
 
 def test_a_finer_timeframe_names_those_that_are_possible() -> None:
@@ -278,3 +285,14 @@ def test_a_strategy_may_look_at_an_indicator_by_its_name() -> None:
     assert entered.null_count() == 0
     assert bool((entered < 30.0).all())
     assert result.summary()["startup_error"]["strength"] > 0.0
+
+
+def test_a_symbol_of_its_own_parameters_may_be_the_one_that_goes_short() -> None:
+    changes = {
+        "symbols": ["A", "B"],
+        "strategy": {"name": "signal", "params": {"column": "close", "long_above": 9.0}},
+        "portfolio": {"parameters": {"B": {"short_below": 5.0}}},
+    }
+    assert not parse_config(config(**changes, execution={"allow_short": False})).execution.allow_short
+    changes |= {"portfolio": {"parameters": {"B": {"long_above": 8.0}}}}
+    assert refusal(**changes, execution={"allow_short": False}).pointer == "/execution/allow_short"

@@ -46,5 +46,6 @@ def test_a_config_error_names_every_field() -> None:
 
 def test_nearest_suggests_only_what_is_near() -> None:
     assert nearest("fasst", ["fast", "slow"]) == " Did you mean 'fast'?"
+    assert nearest("gbpusd", ["EURUSD", "GBPUSD"]) == " Did you mean 'GBPUSD'?"
     assert nearest("zzz", ["fast", "slow"]) == ""
     assert nearest("x", []) == ""

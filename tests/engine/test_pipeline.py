@@ -177,6 +177,8 @@ def test_a_run_without_a_fill_says_why() -> None:
     assert codes(short) == ["NO_FILLS", "SHORT_PERIOD"]
     assert "8 bars of warm-up and the period has 5" in short.warnings[0]["message"]
     assert "never changed" in backtest(series([5.0] * 40)).warnings[0]["message"]
+    luckless = {"name": "kelly_fraction", "params": {"win_prob": 0.1, "reward_risk": 1.0}}
+    assert "sized to nothing" in backtest(gappy(), risk=luckless).warnings[0]["message"]
     late = backtest(gappy(count=1), strategy=HOLD)
     assert "no order met a tradable bar" in late.warnings[0]["message"]
     assert late.funnel["unfilled"] == {"END_OF_DATA": 1}

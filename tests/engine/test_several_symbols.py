@@ -302,6 +302,8 @@ def test_prices_that_stand_still_are_reported() -> None:
     told = {w["code"]: w["message"] for w in together(data, {"correlation_window": 61}).warnings}
     assert "B (" not in told["CONSTANT_PRICES"]
     assert "CONSTANT_PRICES" not in {w["code"] for w in together().warnings}
+    one_bar = dataset(A=lively(1).slice(0, 1), B=lively(2).slice(0, 1), C=lively(3).slice(0, 1))
+    assert "CONSTANT_PRICES" not in {w["code"] for w in together(one_bar).warnings}
     assert "CONSTANT_PRICES" not in {w["code"] for w in engine.run(config(symbols=["C"]), data).warnings}
 
 
@@ -342,7 +344,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "order of names",
     ),
     "pair": ({"portfolio": {"correlation_overrides": {"A:Z": 0.5}}}, "correlation_overrides/A:Z", "not in symbols"),
+    "three": ({"portfolio": {"correlation_overrides": {"A:B:C": 0.5}}}, "correlation_overrides/A:B:C", "one pair"),
+    "slash": ({"portfolio": {"parameters": {"A/Z": {}}}}, "/portfolio/parameters/A~1Z", "'A/Z' is not in symbols"),
     "limits": ({"portfolio": {"limits": {"per_symbol": {"Z": {}}}}}, "limits/per_symbol/Z", "not in symbols"),
+    "positions": (
+        {"portfolio": {"mode": "independent", "limits": {"max_positions": 2}}},
+        "/portfolio/limits/max_positions",
+        "holds one symbol",
+    ),
+    "unknown own": ({"portfolio": {"parameters": {"B": {"fsat": 2}}}}, "parameters/B/fsat", "Did you mean 'fast'?"),
+    "own order": ({"portfolio": {"parameters": {"B": {"fast": 999}}}}, "parameters/B/fast", "must be below"),
+    "unknown cost": (
+        {"execution": {"per_symbol": {"B": {"slipage_bps": 1.0}}}},
+        "/execution/per_symbol/B/slipage_bps",
+        "Did you mean 'slippage_bps'?",
+    ),
+    "no weights": ({"portfolio": {"weighting": "custom"}}, "/portfolio/weighting/params", "required"),
     "parameters": ({"portfolio": {"parameters": {"Z": {}}}}, "parameters/Z", "not in symbols"),
     "own": ({"portfolio": {"parameters": {"B": {"fast": 0}}}}, "parameters/B/fast", "greater than"),
     "minimum": ({"portfolio": {"correlation_minimum": 200}}, "correlation_minimum", "above correlation_window"),

@@ -99,6 +99,7 @@ def test_what_makes_no_sense_is_refused(values: dict[str, Any], field: str) -> N
         ({"bar_path": "nearest_open_first", "take_profit": 0.1}, "bar_path"),
         ({"rebalance": {"name": "on_change", "band": 0.1}}, "band"),
         ({"borrow_rate": 0.1, "allow_short": False}, "borrow_rate"),
+        ({"per_symbol": {"B": {"borrow_rate": 0.1}}, "allow_short": False}, "per_symbol/B/borrow_rate"),
         ({"fill_lag": 2, "rebalance": {"name": "every_bar"}}, "rebalance/name"),
     ],
 )

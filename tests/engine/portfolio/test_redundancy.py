@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from engine.execution.portfolio import thresholds
+from engine.portfolio.plan import pair_of
 from engine.portfolio.redundancy import (
     filter_redundant,
     filter_redundant_plain,
@@ -181,6 +182,14 @@ def test_a_pair_may_have_its_own_threshold() -> None:
     rules = portfolio(correlation_threshold=0.7, correlation_overrides={"A:C": 0.9, "B:C": 0.1})
     expected = [[0.7, 0.7, 0.9], [0.7, 0.7, 0.1], [0.9, 0.1, 0.7]]
     assert thresholds(rules, ("A", "B", "C")).tolist() == expected
+
+
+def test_a_pair_may_hold_symbols_with_colons() -> None:
+    rules = portfolio(correlation_threshold=0.7, correlation_overrides={"OANDA:EURUSD:OANDA:GBPUSD": 0.9})
+    assert thresholds(rules, ("OANDA:EURUSD", "OANDA:GBPUSD")).tolist() == [[0.7, 0.9], [0.9, 0.7]]
+    assert pair_of("A:B:C", ("A", "B:C", "D")) == ("A", "B:C")
+    assert pair_of("A:B:C", ("A", "A:B", "B:C", "C")) is None, "two pairs could be meant"
+    assert pair_of("B:C:A", ("B:C", "A")) is None, "out of the order of names"
 
 
 # --- accounts --------------------------------------------------------------------------------------------------

@@ -302,7 +302,7 @@ def test_custom_weights_are_scaled_over_the_active() -> None:
         weighting("custom", weights=by_hand).weights(Estimates(("E", "A", "D")))
 
 
-@pytest.mark.parametrize("given", [{}, {"A": -0.1}, {"A": "1"}, {"A": math.inf}, {"A": 1e7}])
+@pytest.mark.parametrize("given", [{}, {"A": -0.1}, {"A": "1"}, {"A": math.inf}, {"A": 1e7}, {"A": 0.0}])
 def test_custom_weights_have_bounds(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         weighting("custom", weights=given)
