@@ -1,6 +1,7 @@
 """The application: everything is built and wired here, and nothing is decided here."""
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,6 +35,8 @@ from app.runs.service import RunService
 from app.settings import Settings
 from engine.canonical import sha256_hex
 from engine.features.talib import function_names
+
+logger = logging.getLogger("tplusone")
 
 WARM = "app.warm"
 """What compiles the kernels. The fork server loads it, and the program a worker is told to be part of."""
@@ -97,6 +100,7 @@ def create_app(settings: Settings, lock: FileLock | None = None) -> FastAPI:
         held = lock or lock_data_directory(settings)
         services = build(settings)
         app.state.services = services
+        logger.info("starting the workers; the first start of an installation compiles for about a minute")
         for pool in (services.executor, services.importer):
             await services.database.call(pool.start)
         await services.database.call(services.datasets.recover)

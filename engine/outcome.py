@@ -242,7 +242,10 @@ def warn(
 def warn_ended(bars: Bars, ledger: Ledger, failed: Collection[str]) -> tuple[dict[str, str], ...]:
     """Symbols whose data ended before the others'."""
     told = [event for event in attribution.events(bars, ledger, failed) if event["state"] == "inactive"]
-    message = "{symbol} has no bar from {t} on: what it held is closed at its last close, and it takes no further part"
+    message = (
+        "{symbol} has no bar that closes at {t} or later: what it held is closed at its last close, and it takes no"
+        " further part"
+    )
     return tuple({"code": "SYMBOL_ENDED", "message": message.format(**event)} for event in told)
 
 
