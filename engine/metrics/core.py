@@ -9,7 +9,7 @@ from engine.metrics import definitions, edge, ratios, relative
 from engine.metrics import distribution as shape
 from engine.metrics.definitions import Definition
 from engine.metrics.drawdown import max_drawdown, max_drawdown_duration, underwater
-from engine.metrics.falls import falls as sums_of_falls
+from engine.metrics.falls import falls_of
 from engine.metrics.moments import moments, path_moments
 from engine.metrics.returns import SECONDS_PER_YEAR, cagr, calmar, martin, simple_returns, sortino, total_return
 from engine.metrics.trades import exact_sum, exposure, profit_factor, trade_count, turnover, win_rate
@@ -67,7 +67,7 @@ def core_metrics(
         "max_drawdown_duration": max_drawdown_duration(equity, first_open, close_time),
         **underwater(equity, first_open, close_time),
     }
-    known = None if growth.value is None or _lost(equity) else sums_of_falls(equity, seconds / SECONDS_PER_YEAR)
+    known = None if growth.value is None or _lost(equity) else falls_of(equity, seconds / SECONDS_PER_YEAR)
     found = {
         "total_return": total_return(equity),
         "cagr": growth,

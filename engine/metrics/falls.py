@@ -57,7 +57,7 @@ class Falls:
         return normal(value, math.sqrt(max(second - first * first / self.bars, 0.0)), _METHOD)
 
 
-def falls(equity: Floats, years: float) -> Falls:
+def falls_of(equity: Floats, years: float) -> Falls:
     """What intervals of equity (T + 1,) above 0, T at least 1, are made of."""
     total, square, deep, deep_square, *weighted = (float(value) for value in fall_sums(equity))
     return Falls(years, len(equity) - 1, (total, square), (deep, deep_square), (weighted[0], weighted[1], weighted[2]))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.metrics.drawdown import max_drawdown, underwater
-from engine.metrics.falls import Falls, fall_sums, fall_sums_plain, falls
+from engine.metrics.falls import Falls, fall_sums, fall_sums_plain, falls_of
 from engine.metrics.returns import cagr, calmar, martin
 from engine.results import Metric
 from engine.types import Floats
@@ -26,7 +26,7 @@ def both(logs: Floats, known: Falls | None) -> tuple[Metric, Metric]:
 
 
 def known_of(logs: Floats) -> Falls:
-    return falls(np.exp(np.concatenate(([0.0], np.cumsum(logs)))), len(logs) / DAYS)
+    return falls_of(np.exp(np.concatenate(([0.0], np.cumsum(logs)))), len(logs) / DAYS)
 
 
 def number(metric: Metric) -> float:
