@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine import metrics, validation
     from engine.config import RunConfig
     from engine.data.bars import Dataset
     from engine.data.sources import load
@@ -36,6 +37,9 @@ _HOMES = {
     "sweep": "engine.sweeps",
 }
 
+_ROOMS = ("metrics", "validation")
+"""Packages whose functions stand by themselves."""
+
 __all__ = [
     "CancelledError",
     "ConfigError",
@@ -48,13 +52,17 @@ __all__ = [
     "Sweep",
     "allocate",
     "load",
+    "metrics",
     "run",
     "sweep",
+    "validation",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # Each name is imported when it is asked for: a command that only reads a setting need not load the compiler.
+    if name in _ROOMS:
+        return import_module(f"engine.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'engine' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)
@@ -63,4 +71,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_HOMES]
+    return [*globals(), *_HOMES, *_ROOMS]

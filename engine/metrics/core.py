@@ -98,12 +98,12 @@ def _daily(curve: Curve) -> dict[str, Metric]:
         return {d.name: Metric(None, d.unit, _NO_RETURN) for d in daily}
     returns, annual = simple_returns(curve.equity), curve.annual
     of, excess = moments(returns), curve.excess(returns)
-    tails, over = shape.tails(returns, of), of if excess is returns else moments(excess)
+    tails, over = shape.tails(returns, of=of), of if excess is returns else moments(excess)
     return {
-        "volatility": ratios.volatility_of(of, annual),
-        "sharpe": ratios.sharpe_of(over, annual),
+        "volatility": ratios.volatility(of, annual),
+        "sharpe": ratios.sharpe(over, annual),
         "sharpe_standard_error": ratios.sharpe_standard_error(over, annual),
-        "sharpe_lo": ratios.sharpe_lo(excess, over, annual),
+        "sharpe_lo": ratios.sharpe_lo(excess, annual, of=over),
         "psr": ratios.psr(over, annual),
         "min_track_record_length": ratios.min_track_record_length(over, annual),
         "sortino": sortino(excess, annual, over),
@@ -151,9 +151,9 @@ def _sharpe_bar(ledger: Ledger, bars_per_year: float) -> Metric:
     if _lost(ledger.path):
         return Metric(None, "ratio", _NO_RETURN)
     if not len(ledger.idle):
-        return ratios.sharpe_of(path_moments(ledger.path, _BAR_RETURNS), bars_per_year)
+        return ratios.sharpe(path_moments(ledger.path, _BAR_RETURNS), bars_per_year)
     excess = simple_returns(ledger.path) - simple_returns(ledger.idle)
-    return ratios.sharpe_of(moments(excess, _BAR_RETURNS), bars_per_year)
+    return ratios.sharpe(moments(excess, _BAR_RETURNS), bars_per_year)
 
 
 def _activity(ledger: Ledger, trades: Trades) -> dict[str, Metric]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.metrics.intervals import Z, defined, log_normal
-from engine.metrics.moments import DUST, Moments, vector
+from engine.metrics.moments import DUST, Moments, Sample, moments, vector
 from engine.results import Metric
 from engine.types import Floats
 
@@ -18,22 +18,25 @@ TAIL = 0.05
 """The share of returns that is the tail: value at risk is at 95 %."""
 
 
-def skewness(of: Moments) -> Metric:
+def skewness(of: Sample) -> Metric:
     """Population skewness ``g1 = m3 / m2^1.5``."""
+    of = moments(of)
     if of.unvarying is not None:
         return Metric(None, "ratio", of.unvarying)
     return defined(of.skewness, "ratio")
 
 
-def excess_kurtosis(of: Moments) -> Metric:
+def excess_kurtosis(of: Sample) -> Metric:
     """Population excess kurtosis ``g2 = m4 / m2^2 - 3``, 0 for a normal distribution."""
+    of = moments(of)
     if of.unvarying is not None:
         return Metric(None, "ratio", of.unvarying)
     return defined(of.kurtosis - 3.0, "ratio")
 
 
-def omega(of: Moments) -> Metric:
+def omega(of: Sample) -> Metric:
     """Gains over losses at a threshold of 0, ``sum(max(r, 0)) / sum(max(-r, 0))`` (Keating & Shadwick 2002)."""
+    of = moments(of)
     if of.missing is not None:
         return Metric(None, "ratio", of.missing)
     if math.sqrt(of.losses[1]) <= DUST:
@@ -64,12 +67,15 @@ class Tails:
     missing: str | None
 
 
-def tails(returns: npt.ArrayLike, of: Moments, share: float = TAIL) -> Tails:
-    """Both ends of returns (T,), whose moments are ``of``.
+def tails(returns: Tails | npt.ArrayLike, share: float = TAIL, of: Moments | None = None) -> Tails:
+    """Both ends of returns (T,), themselves where they are known; ``of`` are the moments of the returns, if known.
 
     Raises ``ValueError`` for another rank and unless 0 < share < 0.5.
     """
+    if isinstance(returns, Tails):
+        return returns
     returns = vector(returns, "returns")
+    of = moments(returns) if of is None else of
     if not 0.0 < share < 0.5:
         raise ValueError("the share must be between 0 and one half")
     count = len(returns)
@@ -96,15 +102,17 @@ def _between(ranked: Floats, place: float) -> float:
     return min(high, low + (place - below) * (high - low))
 
 
-def value_at_risk(of: Tails) -> Metric:
+def value_at_risk(of: Tails | npt.ArrayLike) -> Metric:
     """The quantile of type 7 at the tail's share: the return that is undershot in that share of days."""
+    of = tails(of)
     if of.missing is not None:
         return Metric(None, "fraction", of.missing)
     return defined(of.low, "fraction")
 
 
-def conditional_value_at_risk(of: Tails) -> Metric:
+def conditional_value_at_risk(of: Tails | npt.ArrayLike) -> Metric:
     """Mean of the returns at or below the value at risk (Rockafellar & Uryasev 2000)."""
+    of = tails(of)
     if of.missing is not None:
         return Metric(None, "fraction", of.missing)
     inside = of.worst[of.worst <= of.low]
@@ -112,11 +120,12 @@ def conditional_value_at_risk(of: Tails) -> Metric:
     return defined((math.fsum(inside.tolist()) + tied * of.low) / of.at_or_below, "fraction")
 
 
-def expected_shortfall(of: Tails) -> Metric:
+def expected_shortfall(of: Tails | npt.ArrayLike) -> Metric:
     """Mean of exactly the worst share of returns, the last of them by part (Acerbi & Tasche 2002).
 
     ``(sum of the k worst + (share T - k) * the next) / (share T)`` with ``k = floor(share T)``.
     """
+    of = tails(of)
     if of.missing is not None:
         return Metric(None, "fraction", of.missing)
     weight = of.share * of.count
@@ -127,11 +136,12 @@ def expected_shortfall(of: Tails) -> Metric:
     return defined(math.fsum(parts) / weight, "fraction")
 
 
-def tail_ratio(of: Tails) -> Metric:
+def tail_ratio(of: Tails | npt.ArrayLike) -> Metric:
     """Upper quantile over the size of the lower one; null where the lower one is no loss.
 
     The interval takes each quantile's error from the order statistics that enclose it (Woodruff 1952), as independent.
     """
+    of = tails(of)
     if of.missing is not None:
         return Metric(None, "ratio", of.missing)
     if of.low >= -DUST:

@@ -112,7 +112,7 @@ def ratio_errors(scores: Floats, ratio: float) -> Floats:
     return influence
 
 
-def long_run_variance(products: Floats, count: int) -> float:
+def newey_west(products: Floats, count: int) -> float:
     """Variance of a sum of T = ``count`` correlated values over T, at least 0 (Newey & West 1987).
 
     ``products`` are :func:`autocovariances` at lags 0..K; the k-th has the weight ``1 - k / (K + 1)``.

@@ -39,6 +39,10 @@ class Moments:
     unvarying: str | None
 
 
+Sample = Moments | npt.ArrayLike
+"""Returns (T,), or what is known of them: who asks for several figures takes the moments once."""
+
+
 def vector(values: npt.ArrayLike, noun: str) -> Floats:
     """``values`` (T,) as contiguous float64. Raises ``ValueError`` for another rank."""
     if np.ndim(values) != 1:
@@ -46,9 +50,14 @@ def vector(values: npt.ArrayLike, noun: str) -> Floats:
     return np.ascontiguousarray(values, dtype=np.float64)
 
 
-def moments(returns: npt.ArrayLike, noun: str = "daily returns") -> Moments:
-    """Moments of returns (T,); ``noun`` is what the reasons call them. Raises ``ValueError`` for another rank."""
-    returns = vector(returns, noun)
+def moments(of: Sample, noun: str = "daily returns") -> Moments:
+    """Moments of returns (T,), themselves where they are known; ``noun`` is what the reasons call the returns.
+
+    Raises ``ValueError`` for another rank.
+    """
+    if isinstance(of, Moments):
+        return of
+    returns = vector(of, noun)
     count = len(returns)
     if count < 2:
         return _unknown(count, f"fewer than two {noun}")

@@ -6,11 +6,12 @@
 
 import math
 
+import numpy.typing as npt
+
 from engine.metrics import inference
 from engine.metrics.intervals import UNFIT, defined, normal
-from engine.metrics.moments import DUST, Moments
+from engine.metrics.moments import DUST, Moments, Sample, moments, vector
 from engine.results import Interval, Metric
-from engine.types import Floats
 
 NO_ERROR = "the standard error of the Sharpe ratio is zero"
 
@@ -27,18 +28,20 @@ def single_ratio(of: Moments, annual: float, risk_free: float = 0.0) -> float:
     return (of.mean - per_return(risk_free, annual)) / of.deviation
 
 
-def volatility_of(of: Moments, annual: float) -> Metric:
+def volatility(of: Sample, annual: float) -> Metric:
     """``std(r, ddof=1) * sqrt(annual)``; 0 where returns do not vary."""
+    of = moments(of)
     if of.missing is not None:
         return Metric(None, "fraction per year", of.missing)
     return defined(of.deviation * math.sqrt(annual), "fraction per year")
 
 
-def sharpe_of(of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
+def sharpe(of: Sample, annual: float, risk_free: float = 0.0) -> Metric:
     """``mean(r - rf) / std(r - rf, ddof=1) * sqrt(annual)`` with the interval of Mertens (2002).
 
     Source: Sharpe 1994; the square root holds for uncorrelated returns (Lo 2002).
     """
+    of = moments(of)
     if of.unvarying is not None:
         return Metric(None, "ratio", of.unvarying)
     ratio = single_ratio(of, annual, risk_free)
@@ -47,8 +50,9 @@ def sharpe_of(of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
     return defined(value, "ratio", normal(value, error * math.sqrt(annual), "Mertens 2002") if error else None)
 
 
-def sharpe_standard_error(of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
+def sharpe_standard_error(of: Sample, annual: float, risk_free: float = 0.0) -> Metric:
     """Standard error of the annual Sharpe ratio (Mertens 2002), for independent returns of any distribution."""
+    of = moments(of)
     if of.unvarying is not None:
         return Metric(None, "ratio", of.unvarying)
     ratio = single_ratio(of, annual, risk_free)
@@ -56,13 +60,15 @@ def sharpe_standard_error(of: Moments, annual: float, risk_free: float = 0.0) ->
     return defined(error * math.sqrt(annual), "ratio") if error else Metric(None, "ratio", NO_ERROR)
 
 
-def sharpe_lo(returns: Floats, of: Moments, annual: float, risk_free: float = 0.0) -> Metric:
-    """Sharpe ratio annualised with the autocorrelation of returns (T,) (Lo 2002), not with the square root.
+def sharpe_lo(returns: npt.ArrayLike, annual: float, risk_free: float = 0.0, of: Moments | None = None) -> Metric:
+    """Sharpe ratio annualised with the autocorrelation of returns (Lo 2002), not with the square root.
 
     Autocorrelations are taken up to the lag of Newey & West's rule of thumb, below one year; see ``inference``. The
     interval is that of the ratio of one return with the long-run variance of Newey & West (1987), as in Lo (2002), the
-    scaling taken as known.
+    scaling taken as known. ``of`` are the moments of ``returns`` (T,), if known.
     """
+    returns = vector(returns, "returns")
+    of = moments(returns) if of is None else of
     if of.unvarying is not None:
         return Metric(None, "ratio", of.unvarying)
     lags = min(inference.lag_rule(of.count), of.count - 1, math.ceil(annual) - 1)
@@ -74,13 +80,14 @@ def sharpe_lo(returns: Floats, of: Moments, annual: float, risk_free: float = 0.
     ratio = single_ratio(of, annual, risk_free)
     errors = inference.ratio_errors(scores, ratio)
     errors -= errors.mean()
-    spread = inference.long_run_variance(inference.autocovariances(errors, max(0, lags)), of.count)
+    spread = inference.newey_west(inference.autocovariances(errors, max(0, lags)), of.count)
     value, error = ratio * factor, math.sqrt(spread / of.count) * factor
     return defined(value, "ratio", normal(value, error, "Lo 2002, Newey & West 1987"))
 
 
-def psr(of: Moments, annual: float, benchmark: float = 0.0) -> Metric:
+def psr(of: Sample, annual: float, benchmark: float = 0.0) -> Metric:
     """Probability that the true Sharpe ratio is above ``benchmark``, an annual one (Bailey & Lopez de Prado 2012)."""
+    of = moments(of)
     if of.unvarying is not None:
         return Metric(None, "probability", of.unvarying)
     least = benchmark / math.sqrt(annual)
@@ -90,11 +97,12 @@ def psr(of: Moments, annual: float, benchmark: float = 0.0) -> Metric:
     return defined(found, "probability")
 
 
-def min_track_record_length(of: Moments, annual: float, benchmark: float = 0.0, confidence: float = 0.95) -> Metric:
+def min_track_record_length(of: Sample, annual: float, benchmark: float = 0.0, confidence: float = 0.95) -> Metric:
     """Years after which a Sharpe ratio like this is above ``benchmark``, an annual one, with that confidence.
 
     Source: Bailey & Lopez de Prado 2012.
     """
+    of = moments(of)
     if of.unvarying is not None:
         return Metric(None, "years", of.unvarying)
     ratio, least = single_ratio(of, annual), benchmark / math.sqrt(annual)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from engine.metrics.intervals import LEVEL, Z, defined, normal
 from engine.metrics.moments import Moments, moments, vector
-from engine.metrics.ratios import per_return, sharpe_of
+from engine.metrics.ratios import per_return, sharpe
 from engine.results import Interval, Metric
 from engine.types import Bools, Floats
 
@@ -88,7 +88,7 @@ def tracking_error(returns: npt.ArrayLike, benchmark: npt.ArrayLike, annual: flo
 
 def information_ratio(returns: npt.ArrayLike, benchmark: npt.ArrayLike, annual: float) -> Metric:
     """``mean(r - b) / std(r - b, ddof=1) * sqrt(annual)``: the Sharpe ratio of active returns (Goodwin 1998)."""
-    return sharpe_of(_active(*_both(returns, benchmark)), annual)
+    return sharpe(_active(*_both(returns, benchmark)), annual)
 
 
 def up_capture(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> Metric:

@@ -14,7 +14,7 @@ from engine.metrics.drawdown import NO_DRAWDOWN, path_of
 from engine.metrics.falls import Falls
 from engine.metrics.intervals import LARGEST_EXPONENT, defined
 from engine.metrics.moments import DUST, Moments, moments, vector
-from engine.metrics.ratios import sharpe_of, sortino_interval, volatility_of
+from engine.metrics.ratios import sortino_interval
 from engine.results import Interval, Metric
 from engine.types import Floats
 
@@ -72,20 +72,6 @@ def cagr(equity: npt.ArrayLike, seconds: float) -> Metric:
     if exponent > LARGEST_EXPONENT:
         return Metric(None, unit, "the yearly rate is too large for a float")
     return Metric(math.expm1(exponent), unit)
-
-
-def volatility(returns: npt.ArrayLike, annual: float) -> Metric:
-    """Standard deviation (ddof 1) of daily returns (T,) times ``sqrt(annual)``; 0 for a constant series."""
-    return volatility_of(moments(returns), annual)
-
-
-def sharpe(returns: npt.ArrayLike, annual: float, risk_free: float = 0.0) -> Metric:
-    """Sharpe ratio of daily returns (T,): ``mean(r - rf) / std(r - rf, ddof=1) * sqrt(annual)``.
-
-    ``risk_free`` is a rate per year; a day's is ``(1 + risk_free)^(1 / annual) - 1``. Source: Sharpe 1994;
-    the square root holds for uncorrelated days (Lo 2002). The interval is that of Mertens (2002).
-    """
-    return sharpe_of(moments(returns), annual, risk_free)
 
 
 def sortino(returns: npt.ArrayLike, annual: float, of: Moments | None = None) -> Metric:

@@ -154,7 +154,9 @@ def _spread(values: Sequence[float], number: int) -> dict[str, Any]:
         "lowest": values[0],
         "mean": math.fsum(values) / len(values),
         "highest": values[-1],
-        "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "deviation": float(np.std(np.subtract(values, values[0]), ddof=1))
+        if len(values) > 1
+        else None,  # of equal paths exactly 0
         "below_zero": sum(value < 0.0 for value in values) / len(values),
         "values": list(values[:LISTED]),
     }

@@ -77,7 +77,7 @@ class Overfitting:
     reason: str | None = None
 
 
-def overfitting(
+def probability_of_overfitting(
     returns: npt.ArrayLike,
     seed: int,
     *,

@@ -14,7 +14,7 @@ from engine.registry import Frozen, WholeNumber
 from engine.validation.base import Report
 from engine.validation.grids import DailyOf, GridReturns, SearchGrid, grid_returns
 from engine.validation.inputs import PValue
-from engine.validation.overfitting import MOST_BLOCKS, overfitting
+from engine.validation.overfitting import MOST_BLOCKS, probability_of_overfitting
 from engine.validation.progress import ticker
 from engine.validation.spa import Superiority, superiority
 
@@ -60,7 +60,9 @@ class OverfittingTest(Frozen):
         if len(runs.points) < 2:
             return self._report(seed, reason=FEW, details=runs.counts())
         tick = ticker(hooks, "overfitting", 1, 2)
-        found = overfitting(runs.returns, seed, blocks=self.blocks, replicates=self.n, tick=tick, mapper=mapper)
+        found = probability_of_overfitting(
+            runs.returns, seed, blocks=self.blocks, replicates=self.n, tick=tick, mapper=mapper
+        )
         details = runs.counts() | {"splits": found.splits, "dropped": found.dropped, "excluded": len(found.excluded)}
         if found.band is None:
             return self._report(seed, reason=found.reason, details=details)

@@ -73,12 +73,11 @@ def moments(returns: npt.ArrayLike) -> Moments:
     rank and for values that are not finite.
     """
     values = series(returns)
-    if len(values) > 1 and constant(values):
+    if len(values) < 2:
+        return Moments(len(values), None, None, None, "fewer than two returns")
+    if constant(values):
         return Moments(len(values), None, None, None, CONSTANT)
-    scaled = values / np.abs(values).max(initial=0.0)  # keeps powers of returns from 1e-100 to 1e100 inside float64
-    found = moments_of(scaled, "returns")
-    if found.unvarying is not None:
-        return Moments(len(values), None, None, None, found.unvarying)
+    found = moments_of(values / float(np.abs(values).max()))  # keeps powers of 1e-100 to 1e100 inside float64
     return Moments(len(values), found.mean / found.deviation, found.skewness, found.kurtosis)
 
 

@@ -105,7 +105,7 @@ def combinatorial_folds(
     return Combinations(splits, ranges, np.array(tested, dtype=np.int64), paths)
 
 
-def walk_forward(
+def walk_forward_windows(
     rows: int, train: int, test: int, *, gap: int = 0, anchored: bool = False, partial: bool = False
 ) -> WalkForward:
     """Train on ``train`` rows, leave out ``gap``, test on the next ``test``; go on where the test ended.

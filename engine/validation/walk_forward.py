@@ -27,7 +27,7 @@ from engine.validation.grids import Grid, Params, points, size_of
 from engine.validation.inputs import Tick
 from engine.validation.progress import ticker
 from engine.validation.sharpe import moments
-from engine.validation.splits import Window, walk_forward
+from engine.validation.splits import Window, walk_forward_windows
 
 NAME = "walk_forward"
 NOTHING_BEST = "no parameters have a value in training: nothing is held"
@@ -112,7 +112,7 @@ class WalkForwardTest(Frozen):
         train = days - self.gap - self.windows * max(test, 1)
         if test < 1 or train < 1:
             return None
-        return walk_forward(days, train, test, gap=self.gap, anchored=self.scheme == "anchored").windows
+        return walk_forward_windows(days, train, test, gap=self.gap, anchored=self.scheme == "anchored").windows
 
     def _chosen(self, on: "_Fits", annual: float, tick: Tick, mapper: Mapper) -> Piece:
         """The best point in training and what it earns in the test; the first of equals."""

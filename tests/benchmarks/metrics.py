@@ -59,7 +59,7 @@ def _works() -> dict[str, Work]:
     return {
         EVERYTHING: lambda: core_metrics(days, ledger, trades, 0, times[1:], ANNUAL),
         "moments": lambda: moments(returns),
-        "tails": lambda: distribution.tails(returns, of),
+        "tails": lambda: distribution.tails(returns, of=of),
         "autocovariances": lambda: inference.autocovariances(returns - of.mean, inference.lag_rule(RETURNS)),
         "drawdown episodes": lambda: drawdown.underwater(ledger.path, 0, times[1:]),
         "R-multiples": lambda: edge.sqn(ledger, trades),

@@ -14,7 +14,7 @@ import numpy as np
 from engine.streams import stream
 from engine.types import Floats
 from engine.validation.bootstrap import bootstrap_sharpe, sharpe_replicates
-from engine.validation.overfitting import overfitting
+from engine.validation.overfitting import probability_of_overfitting
 from engine.validation.resample import Blocks, optimal_block_length
 from engine.validation.spa import superiority
 from tests.benchmarks.tables import Cell, quantile, show
@@ -45,14 +45,19 @@ def main() -> None:
             lambda: _arch_spa(peer, hundred),
             500.0,
         ),
-        ("PBO, S 16, N 100", lambda: overfitting(hundred, 1, replicates=0), None, 0.0),
-        ("PBO, S 16, N 1,000", lambda: overfitting(many, 1, replicates=0), None, 1000.0),
-        ("PBO with band, S 16, N 100", lambda: overfitting(hundred, 1), None, 0.0),
+        ("PBO, S 16, N 100", lambda: probability_of_overfitting(hundred, 1, replicates=0), None, 0.0),
+        ("PBO, S 16, N 1,000", lambda: probability_of_overfitting(many, 1, replicates=0), None, 1000.0),
+        ("PBO with band, S 16, N 100", lambda: probability_of_overfitting(hundred, 1), None, 0.0),
     ]
     pool = ThreadPoolExecutor(THREADS)
     jobs += [
         (f"SPA in {THREADS} threads", lambda: superiority(hundred, 1, blocks=blocks, mapper=pool.map), None, 0.0),
-        (f"PBO with band in {THREADS} threads", lambda: overfitting(hundred, 1, mapper=pool.map), None, 0.0),
+        (
+            f"PBO with band in {THREADS} threads",
+            lambda: probability_of_overfitting(hundred, 1, mapper=pool.map),
+            None,
+            0.0,
+        ),
     ]
     rows: list[tuple[Cell, ...]] = []
     for name, own, other, limit in jobs:

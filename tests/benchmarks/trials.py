@@ -17,7 +17,7 @@ from engine.validation.base import Report
 from engine.validation.bootstrap import Interval, SharpeBootstrap, bootstrap_sharpe
 from engine.validation.monte_carlo import MonteCarlo
 from engine.validation.multiple import benjamini_yekutieli, holm
-from engine.validation.overfitting import overfitting
+from engine.validation.overfitting import probability_of_overfitting
 from engine.validation.permutation import Permutation
 from engine.validation.resample import Blocks
 from engine.validation.sharpe import deflated_sharpe, mertens_error, moments, psr
@@ -191,7 +191,7 @@ def overfit(law: Law, best: float = 0.0) -> PValueOf:
     def p_value(seed: int) -> float:
         returns = strategies(law, seed, 240, 10, 0.0)
         returns[:, 3] += best
-        band = overfitting(returns, seed, blocks=8, replicates=99, band_splits=70).band
+        band = probability_of_overfitting(returns, seed, blocks=8, replicates=99, band_splits=70).band
         return known(None if band is None else band.p_value.value)
 
     return p_value

@@ -24,7 +24,8 @@ from engine.metrics.distribution import (
 from engine.metrics.drawdown import max_drawdown
 from engine.metrics.moments import moments
 from engine.metrics.periods import monthly_returns, rolling_sharpe, yearly_returns
-from engine.metrics.returns import SECONDS_PER_YEAR, cagr, calmar, sharpe, sortino, total_return, volatility
+from engine.metrics.ratios import sharpe, volatility
+from engine.metrics.returns import SECONDS_PER_YEAR, cagr, calmar, sortino, total_return
 from engine.results import Curve, Metric
 from engine.types import Floats
 from tests.parity.cases import peer
@@ -69,7 +70,7 @@ def test_of_equity(returns: Floats) -> None:
 
 def test_of_daily_returns(returns: Floats) -> None:
     of = moments(returns)
-    ends = tails(returns, of)
+    ends = tails(returns)
     pairs = [
         (volatility(returns, A), PEER.annual_volatility(returns)),
         (sharpe(returns, A), PEER.sharpe_ratio(returns)),
@@ -139,6 +140,6 @@ def test_where_it_gives_a_number_or_nothing_without_a_reason() -> None:
     assert np.isinf(PEER.sortino_ratio(only_up))
     assert sortino(only_up, A).reason == "there is no losing day"
     assert PEER.tail_ratio(only_up) > 0.0
-    assert tail_ratio(tails(only_up, moments(only_up))).reason == "the 5% quantile is no loss"
+    assert tail_ratio(only_up).reason == "the 5% quantile is no loss"
     assert np.isnan(PEER.omega_ratio(only_up))
     assert omega(moments(only_up)).reason == "there is no losing day"

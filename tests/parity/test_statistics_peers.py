@@ -11,7 +11,7 @@ from engine.validation.bootstrap import bca_interval, bootstrap_sharpe, sharpe_r
 from engine.validation.multiple import benjamini_hochberg, benjamini_yekutieli, holm
 from engine.validation.resample import Blocks, long_run_variance, optimal_block_length
 from engine.validation.spa import superiority
-from engine.validation.splits import combinatorial_folds, walk_forward
+from engine.validation.splits import combinatorial_folds, walk_forward_windows
 from tests.parity.cases import peer
 
 arch, selection, multitest = (
@@ -135,7 +135,7 @@ def test_combinations_of_skfolio(groups: int, tests: int, purge: int, embargo: i
 
 @pytest.mark.parametrize(("rows", "gap"), [(100, 0), (103, 3), (64, 1)])
 def test_windows_of_skfolio(rows: int, gap: int) -> None:
-    ours = walk_forward(rows, 30, 10, gap=gap)
+    ours = walk_forward_windows(rows, 30, 10, gap=gap)
     theirs = list(selection.WalkForward(train_size=30, test_size=10, purged_size=gap).split(np.zeros((rows, 1))))
     assert len(ours.windows) == len(theirs)
     for window, (train, test) in zip(ours.windows, theirs, strict=True):

@@ -27,7 +27,7 @@ VALUES = st.lists(st.integers(-64, 64), min_size=2, max_size=70)
 
 
 def both(returns: Floats, share: float = 0.05) -> Tails:
-    return tails(returns, moments(returns), share)
+    return tails(returns, share)
 
 
 def number(metric: Metric) -> float:

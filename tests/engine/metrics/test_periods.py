@@ -14,7 +14,7 @@ from engine.metrics.periods import (
     rolling_sharpe,
     yearly_returns,
 )
-from engine.metrics.returns import sharpe
+from engine.metrics.ratios import sharpe
 from engine.results import Curve
 from engine.types import NANOSECONDS_PER_DAY, Floats
 

@@ -13,12 +13,12 @@ from engine.metrics.ratios import (
     min_track_record_length,
     per_return,
     psr,
+    sharpe,
     sharpe_lo,
-    sharpe_of,
     sharpe_standard_error,
-    volatility_of,
+    volatility,
 )
-from engine.metrics.returns import sharpe, sortino
+from engine.metrics.returns import sortino
 from engine.results import Metric
 from engine.types import Floats
 
@@ -41,8 +41,8 @@ def ends(metric: Metric) -> tuple[float, float]:
 
 
 OF_MOMENTS: dict[str, Callable[[Moments], Metric]] = {
-    "volatility": lambda of: volatility_of(of, A),
-    "sharpe": lambda of: sharpe_of(of, A),
+    "volatility": lambda of: volatility(of, A),
+    "sharpe": lambda of: sharpe(of, A),
     "standard error": lambda of: sharpe_standard_error(of, A),
     "psr": lambda of: psr(of, A),
     "track record": lambda of: min_track_record_length(of, A),
@@ -73,17 +73,15 @@ def test_better_days_are_a_better_ratio(values: list[int]) -> None:
         assert OF_MOMENTS[name](worse).value is not None
         if OF_MOMENTS[name](better).value is not None:
             assert number(OF_MOMENTS[name](better)) > number(OF_MOMENTS[name](worse))
-    assert number(volatility_of(better, A)) == pytest.approx(number(volatility_of(worse, A)), rel=1e-9)
+    assert number(volatility(better, A)) == pytest.approx(number(volatility(worse, A)), rel=1e-9)
 
 
 def test_the_risk_free_rate_is_taken_off_by_the_day() -> None:
     returns = np.random.default_rng(1).normal(0.001, 0.01, 300)
     daily = 1.05 ** (1.0 / A) - 1.0
     of = moments(returns)
-    assert number(sharpe_of(of, A, 0.05)) == pytest.approx(number(sharpe(returns - daily, A)), rel=1e-9)
-    assert number(sharpe_lo(returns, of, A, 0.05)) == pytest.approx(
-        number(sharpe_lo(returns - daily, moments(returns - daily), A)), rel=1e-9
-    )
+    assert number(sharpe(of, A, 0.05)) == pytest.approx(number(sharpe(returns - daily, A)), rel=1e-9)
+    assert number(sharpe_lo(returns, A, 0.05, of)) == pytest.approx(number(sharpe_lo(returns - daily, A)), rel=1e-9)
     assert per_return(0.0, A) == 0.0
     with pytest.raises(ValueError, match="above -1"):
         per_return(-1.0, A)
@@ -92,9 +90,9 @@ def test_the_risk_free_rate_is_taken_off_by_the_day() -> None:
 def test_the_probability_and_the_track_record_are_those_of_the_interval() -> None:
     """At the lower end of a two-sided interval of 90 % lies the ratio that is exceeded with 95 %."""
     of = moments(np.random.default_rng(2).normal(0.001, 0.01, 1000))
-    value, error = number(sharpe_of(of, A)), number(sharpe_standard_error(of, A))
+    value, error = number(sharpe(of, A)), number(sharpe_standard_error(of, A))
     expected = [value + sign * 1.959963984540054 * error for sign in (-1.0, 1.0)]
-    assert list(ends(sharpe_of(of, A))) == pytest.approx(expected)
+    assert list(ends(sharpe(of, A))) == pytest.approx(expected)
     assert number(psr(of, A, value - 1.6448536269514722 * error)) == pytest.approx(0.95, abs=1e-3)
     assert number(min_track_record_length(of, A, value - 1.6448536269514722 * error)) * A == pytest.approx(1001.0)
     assert min_track_record_length(of, A, value).reason == "the Sharpe ratio is not above the benchmark"
@@ -111,13 +109,13 @@ def test_lo_against_a_restatement_with_pandas_like_autocorrelations() -> None:
     eta = A / math.sqrt(A + 2.0 * sum((A - k) * rho[k - 1] for k in range(1, 7)))
     of = moments(returns)
     expected = middle / math.sqrt(square / 799) * eta
-    assert number(sharpe_lo(returns, of, A)) == pytest.approx(expected, rel=1e-9)
-    assert number(sharpe_lo(returns, of, A)) < 0.9 * number(sharpe_of(of, A))
+    assert number(sharpe_lo(returns, A)) == pytest.approx(expected, rel=1e-9)
+    assert number(sharpe_lo(returns, A)) < 0.9 * number(sharpe(of, A))
 
 
 def test_lo_of_a_year_of_one_return_is_the_ratio_itself() -> None:
     returns = np.random.default_rng(4).normal(0.05, 0.1, 30)
-    assert number(sharpe_lo(returns, moments(returns), 1.0)) == pytest.approx(number(sharpe(returns, 1.0)))
+    assert number(sharpe_lo(returns, 1.0)) == pytest.approx(number(sharpe(returns, 1.0)))
 
 
 def influence_error(returns: Floats, statistic: Callable[[Floats], float]) -> float:
@@ -152,7 +150,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     for _ in range(samples):
         returns = generator.normal(mean, spread, 252)
         of = moments(returns)
-        for name, metric in (("sharpe", sharpe_of(of, 1.0)), ("sortino", sortino(returns, 1.0)), ("omega", omega(of))):
+        for name, metric in (("sharpe", sharpe(of, 1.0)), ("sortino", sortino(returns, 1.0)), ("omega", omega(of))):
             low, high = ends(metric)
             held[name] += low <= truth[name] <= high
     assert all(0.92 <= count / samples <= 0.97 for count in held.values()), held
@@ -162,7 +160,7 @@ def test_the_interval_of_lo_is_that_of_a_double_sum() -> None:
     """Newey & West by its definition: all pairs of influences, weighed by how far they are apart."""
     generator = np.random.default_rng(8)
     returns = 0.001 + 0.01 * autoregressive(generator.normal(size=250), 0.4)
-    metric, lags = sharpe_lo(returns, moments(returns), A), lag_rule(250)
+    metric, lags = sharpe_lo(returns, A), lag_rule(250)
     scores = (returns - returns.mean()) / returns.std(ddof=1)
     ratio = float(returns.mean() / returns.std(ddof=1))
     influence = scores - ratio / 2.0 * (scores**2 - 1.0)
@@ -193,6 +191,6 @@ def test_the_interval_of_lo_holds_where_returns_correlate() -> None:
     held = 0
     for _ in range(samples):
         returns = mean + autoregressive(generator.normal(size=500), rho)
-        low, high = ends(sharpe_lo(returns, moments(returns), A))
+        low, high = ends(sharpe_lo(returns, A))
         held += low <= truth <= high
     assert 0.91 <= held / samples <= 0.97, held

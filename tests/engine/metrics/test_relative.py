@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.metrics.ratios import sharpe, volatility
 from engine.metrics.relative import (
     alpha,
     beta,
@@ -16,7 +17,6 @@ from engine.metrics.relative import (
     tracking_error,
     up_capture,
 )
-from engine.metrics.returns import sharpe, volatility
 from engine.results import Metric
 from engine.types import Floats
 

@@ -5,15 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from engine.metrics.ratios import sharpe, volatility
 from engine.metrics.returns import (
     cagr,
     calmar,
     martin,
-    sharpe,
     simple_returns,
     sortino,
     total_return,
-    volatility,
 )
 from engine.results import Metric
 from engine.types import Floats

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.hooks import NoHooks, Recorder
-from engine.metrics.returns import sharpe
+from engine.metrics.ratios import sharpe
 from engine.streams import stream
 from engine.types import Floats
 from engine.validation import block_bootstrap

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engine.types import Floats
 from engine.validation import overfitting as module
-from engine.validation.overfitting import Overfitting, halvings, overfitting
+from engine.validation.overfitting import Overfitting, halvings, probability_of_overfitting
 from engine.validation.overfitting_kernels import block_moments, split_kernel, split_plain
 from engine.validation.resample import Blocks
 
@@ -43,7 +43,7 @@ def test_by_hand() -> None:
     # Two blocks: A is the better one in the first, B in the second. The best is always the worse of two next time:
     # rank 1 of 2, w = 1/3, logit log(1/2).
     a, b = [3.0, 1.0, 0.0, -2.0], [1.0, -1.0, 4.0, 2.0]
-    found = overfitting(np.column_stack((a, b)), 1, blocks=2, replicates=0)
+    found = probability_of_overfitting(np.column_stack((a, b)), 1, blocks=2, replicates=0)
     assert (found.splits, found.pbo, found.pbo_below, found.loss) == (2, 1.0, 1.0, 0.5)
     assert found.logits == pytest.approx((-math.log(2), -math.log(2)))
     # Ratios (best, next time): (sqrt 2, -1 / sqrt 2) and (3 / sqrt 2, 0), a line through both.
@@ -55,7 +55,7 @@ def test_by_hand() -> None:
 def test_a_true_winner_is_not_overfitted_and_a_trap_is() -> None:
     values = noise(1, 800, 9)
     values[:, 3] += 0.01
-    found = overfitting(values, 1, blocks=8, replicates=100)
+    found = probability_of_overfitting(values, 1, blocks=8, replicates=100)
     assert (found.pbo, found.loss) == (0.0, 0.0)
     assert found.band is not None
     assert found.band.p_value.value == pytest.approx(1 / 101)
@@ -63,7 +63,7 @@ def test_a_true_winner_is_not_overfitted_and_a_trap_is() -> None:
     trap = noise(2, 800, 8) * 0.1
     for i in range(8):
         trap[100 * i : 100 * (i + 1), i] += 0.01
-    worse = overfitting(trap - trap.mean(axis=0), 1, blocks=8, replicates=0)
+    worse = probability_of_overfitting(trap - trap.mean(axis=0), 1, blocks=8, replicates=0)
     assert worse.pbo == 1.0
     assert worse.slope is not None
     assert worse.slope < 0.0
@@ -72,7 +72,7 @@ def test_a_true_winner_is_not_overfitted_and_a_trap_is() -> None:
 def test_ties_and_odd_numbers() -> None:
     # Three copies of one strategy: rank 2 of 3 is the median, logit 0, and counts only with "or equal".
     copies = np.repeat(noise(3, 40, 1), 3, axis=1)
-    found = overfitting(copies, 1, blocks=4, replicates=0)
+    found = probability_of_overfitting(copies, 1, blocks=4, replicates=0)
     assert (found.pbo, found.pbo_below, set(found.logits)) == (1.0, 0.0, {0.0})
 
 
@@ -97,8 +97,8 @@ def test_a_half_of_rounding_scores_nought() -> None:
     assert found[0, 1] == 0.0
     assert np.abs(found[:, :2]).max() < 10.0
     whole = np.column_stack((values, 0.03 / 365 + 2e-16 * np.arange(60) % 3))
-    assert overfitting(whole, 1, blocks=6, replicates=5).excluded == (2,)
-    assert overfitting(whole * [1.0, 1.0, 1e-3], 1, blocks=6, replicates=5).excluded == (2,)
+    assert probability_of_overfitting(whole, 1, blocks=6, replicates=5).excluded == (2,)
+    assert probability_of_overfitting(whole * [1.0, 1.0, 1e-3], 1, blocks=6, replicates=5).excluded == (2,)
 
 
 def test_small_moves_about_a_large_mean_keep_their_digits() -> None:
@@ -109,26 +109,28 @@ def test_small_moves_about_a_large_mean_keep_their_digits() -> None:
 def test_the_oldest_rows_are_dropped_and_flat_strategies_left_out() -> None:
     values = noise(7, 43, 4)
     values[:, 2] = 0.001
-    found = overfitting(values, 1, blocks=4, replicates=0)
+    found = probability_of_overfitting(values, 1, blocks=4, replicates=0)
     assert (found.dropped, found.excluded, found.strategies, found.rows) == (3, (2,), 4, 43)
-    same = overfitting(values[3:, [0, 1, 3]], 1, blocks=4, replicates=0)
+    same = probability_of_overfitting(values[3:, [0, 1, 3]], 1, blocks=4, replicates=0)
     assert (found.logits, found.slope) == (same.logits, same.slope)
 
 
 def test_results_do_not_depend_on_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     values, told = noise(8, 96, 6), list[tuple[int, int]]()
-    whole = overfitting(values, 3, blocks=6, replicates=20)
-    assert overfitting(values, 4, blocks=6, replicates=20).band != whole.band
+    whole = probability_of_overfitting(values, 3, blocks=6, replicates=20)
+    assert probability_of_overfitting(values, 4, blocks=6, replicates=20).band != whole.band
     for chunk in (1, 36 * 3, 36 * 9):
         monkeypatch.setattr(module, "CHUNK", chunk)
-        assert overfitting(values, 3, blocks=6, replicates=20) == whole
-    overfitting(values, 3, blocks=6, replicates=3, tick=lambda done, total: told.append((done, total)))
+        assert probability_of_overfitting(values, 3, blocks=6, replicates=20) == whole
+    probability_of_overfitting(values, 3, blocks=6, replicates=3, tick=lambda done, total: told.append((done, total)))
     assert told == [(9, 10), (10, 10), (1, 3), (2, 3), (3, 3)]
 
 
 def test_the_band_is_that_of_noise() -> None:
     # Over many data sets without skill, the band holds nine tenths of what is found, and p-values are uniform.
-    found = [overfitting(noise(100 + i, 240, 6), i, blocks=6, replicates=60, cut=Blocks()) for i in range(300)]
+    found = [
+        probability_of_overfitting(noise(100 + i, 240, 6), i, blocks=6, replicates=60, cut=Blocks()) for i in range(300)
+    ]
     inside, low = 0, 0
     for one in found:
         assert one.band is not None
@@ -145,27 +147,27 @@ def test_undefined_is_null_with_a_reason() -> None:
         assert (found.pbo, found.pbo_below, found.slope, found.loss, found.band, found.logits) == (None,) * 5 + ((),)
         return found.reason
 
-    assert empty(overfitting(noise(1, 31, 4), 1)) == "fewer than two rows a block"
-    assert empty(overfitting(noise(1, 64, 1), 1)) == "fewer than two strategies vary"
-    assert empty(overfitting(np.full((64, 5), 0.1), 1)) == "fewer than two strategies vary"
+    assert empty(probability_of_overfitting(noise(1, 31, 4), 1)) == "fewer than two rows a block"
+    assert empty(probability_of_overfitting(noise(1, 64, 1), 1)) == "fewer than two strategies vary"
+    assert empty(probability_of_overfitting(np.full((64, 5), 0.1), 1)) == "fewer than two strategies vary"
 
 
 def test_impossible_arguments_are_refused() -> None:
     for blocks in (0, 3, 22):
         with pytest.raises(ValueError, match="blocks must"):
-            overfitting(noise(1, 64, 3), 1, blocks=blocks)
+            probability_of_overfitting(noise(1, 64, 3), 1, blocks=blocks)
     with pytest.raises(ValueError, match="replicates"):
-        overfitting(noise(1, 64, 3), 1, replicates=-1)
+        probability_of_overfitting(noise(1, 64, 3), 1, replicates=-1)
     with pytest.raises(ValueError, match="finite"):
-        overfitting(np.full((64, 3), math.inf), 1)
+        probability_of_overfitting(np.full((64, 3), math.inf), 1)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([2, 4, 6]), st.integers(2, 7), st.sampled_from([1e-8, 1e-4, 3.0, 1e90]))
 def test_results_are_bounded_and_without_a_unit(seed: int, blocks: int, columns: int, factor: float) -> None:
     values = noise(seed, 60, columns)
-    found = overfitting(values, 1, blocks=blocks, replicates=0)
-    other = overfitting(values[:, ::-1] * factor, 1, blocks=blocks, replicates=0)
+    found = probability_of_overfitting(values, 1, blocks=blocks, replicates=0)
+    other = probability_of_overfitting(values[:, ::-1] * factor, 1, blocks=blocks, replicates=0)
     assert (found.pbo, found.pbo_below) == (other.pbo, other.pbo_below)
     assert found.pbo is not None
     assert found.pbo_below is not None

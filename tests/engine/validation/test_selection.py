@@ -10,7 +10,7 @@ from engine.hooks import NoHooks, Recorder
 from engine.types import Floats
 from engine.validation.days import RUINED, Daily
 from engine.validation.grids import DailyOf, Params
-from engine.validation.overfitting import overfitting
+from engine.validation.overfitting import probability_of_overfitting
 from engine.validation.selection import OverfittingTest, SuperiorityTest
 from engine.validation.spa import superiority
 
@@ -24,7 +24,7 @@ def columns(values: Floats) -> DailyOf:
 
 def test_overfitting_is_that_of_the_daily_returns() -> None:
     report = OverfittingTest(grid=GRID, blocks=8, n=50).evaluate(columns(NOISE), 3, NoHooks())
-    found = overfitting(NOISE, 3, blocks=8, replicates=50)
+    found = probability_of_overfitting(NOISE, 3, blocks=8, replicates=50)
     assert found.band is not None
     assert (report.statistic, report.p_value) == (found.pbo, found.band.p_value.value)
     assert list(report.percentiles.values()) == [found.band.lower, found.band.median, found.band.upper]

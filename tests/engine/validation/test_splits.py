@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.validation.splits import Window, combinatorial_folds, purged_folds, walk_forward
+from engine.validation.splits import Window, combinatorial_folds, purged_folds, walk_forward_windows
 
 
 @st.composite
@@ -15,22 +15,22 @@ def spans(draw: st.DrawFn) -> tuple[int, list[int]]:
 
 
 def test_walk_forward_by_hand() -> None:
-    rolling = walk_forward(12, 4, 3, gap=1)
+    rolling = walk_forward_windows(12, 4, 3, gap=1)
     assert rolling.windows == (Window(0, 4, 5, 8), Window(3, 7, 8, 11))
     assert (rolling.unused, rolling.reason) == (1, None)
-    anchored = walk_forward(12, 4, 3, gap=1, anchored=True, partial=True)
+    anchored = walk_forward_windows(12, 4, 3, gap=1, anchored=True, partial=True)
     assert anchored.windows == (Window(0, 4, 5, 8), Window(0, 7, 8, 11), Window(0, 10, 11, 12))
     assert anchored.unused == 0
-    short = walk_forward(7, 4, 3, gap=1)
+    short = walk_forward_windows(7, 4, 3, gap=1)
     assert (short.windows, short.unused, short.reason) == ((), 7, "7 rows are too few for one window")
-    assert walk_forward(8, 4, 3, gap=1).windows == (Window(0, 4, 5, 8),)
+    assert walk_forward_windows(8, 4, 3, gap=1).windows == (Window(0, 4, 5, 8),)
 
 
 @given(st.integers(0, 200), st.integers(1, 50), st.integers(1, 30), st.integers(0, 10), st.booleans(), st.booleans())
 def test_tests_tile_time_and_never_touch_their_training(
     rows: int, train: int, test: int, gap: int, anchored: bool, partial: bool
 ) -> None:
-    found = walk_forward(rows, train, test, gap=gap, anchored=anchored, partial=partial)
+    found = walk_forward_windows(rows, train, test, gap=gap, anchored=anchored, partial=partial)
     begin = train + gap
     for window in found.windows:
         assert window.test_start == begin
@@ -123,4 +123,4 @@ def test_impossible_arguments_are_refused() -> None:
         combinatorial_folds(100, 40, 20)
     for train, test, gap in ((0, 1, 0), (1, 0, 0), (1, 1, -1)):
         with pytest.raises(ValueError, match="at least"):
-            walk_forward(10, train, test, gap=gap)
+            walk_forward_windows(10, train, test, gap=gap)
