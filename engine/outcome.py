@@ -209,7 +209,8 @@ def warn(
     found = []
     price_jumps, spikes = (sum(report[name] for report in rows.values()) for name in ("price_jumps", "price_spikes"))
     if len(ledger.fills) == 0:
-        why = "no order met a tradable bar in time"
+        lost = [reason.name for reason in Reason if reason and np.any(ledger.orders.reason == reason)]
+        why = f"no order was filled: {', '.join(lost) or 'there was nothing to trade'}"
         if len(ledger.orders) == 0:
             why = "every signal was sized to nothing" if signal.values.any() else "the signal never changed"
         if signal.warmup >= len(bars):

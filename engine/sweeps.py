@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from engine.account import decide, settle
 from engine.config import RunConfig, parse_config, run_id
 from engine.data.bars import Dataset
-from engine.errors import ConfigError, FieldError, nearest
+from engine.errors import ConfigError, FieldError, nearest, step
 from engine.execution import round_trips
 from engine.features import SHARED_BYTES, FeatureCache
 from engine.hooks import Hooks, Mapper, NoHooks, Stage, spread, within
@@ -128,7 +128,9 @@ def _checked(grid: Mapping[str, Sequence[Any]], config: RunConfig) -> dict[str, 
     """A grid over parameters that the strategy has. Raises ``ConfigError``."""
     known = sorted(type(config.parameters).model_fields)
     strangers = [
-        FieldError(f"/grid/{name}", "unknown_parameter", f"the strategy has no such parameter.{nearest(name, known)}")
+        FieldError(
+            f"/grid/{step(name)}", "unknown_parameter", f"the strategy has no such parameter.{nearest(name, known)}"
+        )
         for name in grid
         if name not in known
     ]
@@ -138,7 +140,7 @@ def _checked(grid: Mapping[str, Sequence[Any]], config: RunConfig) -> dict[str, 
         made: dict[str, tuple[Any, ...]] = TypeAdapter(Grid).validate_python(dict(grid))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        pointer = "".join(f"/{step}" for step in ("grid", *first["loc"]))
+        pointer = "".join(f"/{step(str(part))}" for part in ("grid", *first["loc"]))
         raise ConfigError([FieldError(pointer, first["type"], first["msg"])]) from None
     return made
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select
 
-from app.db.models import dataset_versions, trials
+from app.db.models import trials
 from app.runs.state import Status
 from engine.canonical import canonical_bytes, sha256_hex
-from engine.data.bars import Conventions
-from engine.data.sessions import periods_per_year
-from engine.validation.sharpe import Moments, deflated_sharpe
+from engine.metrics.inference import normal_probability
+from engine.metrics.ratios import NO_ERROR
+from engine.validation.sharpe import expected_maximum_sharpe
 
 NO_DIFFERENCE = ("seed", "validation", "benchmark")
 """Fields that leave trades and returns as they are, beside ``portfolio.snapshot_interval``."""
@@ -26,13 +26,11 @@ class Tried:
     """Trials on the data of a run.
 
     ``defined`` of them have a Sharpe ratio; ``variance`` (ddof 1, 0 for fewer than two) is that of these annual ratios.
-    ``annual`` is how many daily returns make a year of the run.
     """
 
     number: int
     defined: int
     variance: float
-    annual: float
 
 
 @dataclass(frozen=True)
@@ -66,19 +64,16 @@ def symbols_key(symbols: Sequence[str]) -> str:
 def tried(connection: Connection, runs: Sequence[RowMapping]) -> list[Tried | None]:
     """The trials on the data of each run; None for a run that is not completed. One look at each kind of data."""
     counts: dict[tuple[str, ...], tuple[int, int, float]] = {}
-    years: dict[tuple[str, ...], float] = {}
     found: list[Tried | None] = []
     for run in runs:
         if run["status"] != Status.COMPLETED:
             found.append(None)
             continue
-        data, version = _data_of(run), (run["dataset"], run["digest"], run["config"]["timeframe"])
+        data = _data_of(run)
         key = tuple(data.values())
         if key not in counts:
             counts[key] = _count(connection, data)
-        if version not in years:
-            years[version] = _annual(connection, run)
-        found.append(Tried(*counts[key], years[version]))
+        found.append(Tried(*counts[key]))
     return found
 
 
@@ -98,23 +93,18 @@ def _count(connection: Connection, data: Mapping[str, str]) -> tuple[int, int, f
     return number, defined, float(squares) / (defined - 1)
 
 
-def _annual(connection: Connection, run: RowMapping) -> float:
-    version = dataset_versions.c
-    stored = connection.execute(
-        select(version.conventions).where(version.dataset == run["dataset"], version.digest == run["digest"])
-    ).scalar_one()
-    return periods_per_year(Conventions(**stored | {"timeframe": run["config"]["timeframe"]}))
-
-
 def deflate(metrics: Mapping[str, float | None], tried: Tried) -> Deflated:
-    """The deflated Sharpe ratio of a completed run: Bailey & Lopez de Prado 2014, with all trials on its data."""
-    sharpe, count = metrics["sharpe"], metrics.get("observations")
-    skewness, excess = metrics["skewness"], metrics["excess_kurtosis"]
-    root = math.sqrt(tried.annual)
-    if sharpe is None or skewness is None or excess is None:
+    """The deflated Sharpe ratio of a completed run: Bailey & Lopez de Prado 2014, with all trials on its data.
+
+    The probabilistic Sharpe ratio at the expected maximum, both from annual figures: ``Z[(SR - SR*) / error
+    sqrt((T - 1) / T)]``, for the error of Mertens is over T returns.
+    """
+    sharpe, error, count = (metrics.get(name) for name in ("sharpe", "sharpe_standard_error", "observations"))
+    if sharpe is None:
         return Deflated(None, 0.0, "the Sharpe ratio is undefined")
     if count is None:
         return Deflated(None, 0.0, "the run was computed before its returns were counted: compute it again")
-    of = Moments(int(count), sharpe / root, skewness, excess + 3.0)
-    found = deflated_sharpe(of, tried.number, tried.variance / tried.annual)
-    return Deflated(found.value, found.benchmark * root, found.reason)
+    most = expected_maximum_sharpe(tried.number, tried.variance)
+    if error is None:
+        return Deflated(None, most, NO_ERROR)
+    return Deflated(normal_probability((sharpe - most) / error * math.sqrt((count - 1.0) / count)), most, None)

@@ -85,7 +85,8 @@ def idle_growth(close_time: Times, rate: float) -> Floats:
     """
     if rate == 0.0:
         return np.empty(0)
-    return np.concatenate((np.ones(2), np.cumprod(1.0 + rate * (np.diff(close_time) / YEAR_NS))))
+    years = np.diff(close_time, prepend=close_time[:1]) / YEAR_NS
+    return np.append(1.0, np.cumprod(1.0 + rate * years))
 
 
 def made_of(path: Floats, mark: Floats, records: "Written", told: "Told", accrued: Floats, idle: Floats) -> Ledger:

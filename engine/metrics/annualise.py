@@ -4,8 +4,6 @@ Square-root scaling is right for uncorrelated returns; bid-ask bounce makes bar 
 (Lo 2002). The caller knows the calendar and says which day each bar belongs to.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from engine.data import sessions
@@ -28,17 +26,17 @@ def curve(day: Ints, close_time: Times, equity: Floats, initial_capital: float, 
     if len(step) and int(step.min()) < 0:
         raise ValueError("days must not come back: bars are in time order")
     last = np.append(np.flatnonzero(step), len(day) - 1) if len(day) else np.empty(0, dtype=np.int64)
-    return curve_at(close_time[last], equity[last], initial_capital, annual)
-
-
-def curve_at(day_close: Times, equity: Floats, initial_capital: float, annual: float) -> Curve:
-    """The same from the last bar of each day: (D,) ns of its close, and equity there."""
-    return Curve(day_close=day_close, equity=np.concatenate(([initial_capital], equity)), annual=annual)
+    return Curve(close_time[last], np.concatenate(([initial_capital], equity[last])), annual)
 
 
 def daily_curve(bars: Bars, ledger: Ledger) -> Curve:
     """A run's equity at the last bar of each day of its calendar; of bars longer than a day at each of them."""
     last = sessions.day_ends(bars.time, bars.conventions)
     annual = sessions.periods_per_year(bars.conventions)
-    days = curve_at(bars.closes_at(last), ledger.equity[last], ledger.initial_capital, annual)
-    return replace(days, idle=simple_returns(ledger.idle[np.append(0, last + 1)])) if len(ledger.idle) else days
+    points = np.append(0, last + 1)
+    return Curve(bars.closes_at(last), ledger.path[points], annual, idle_returns(ledger, points))
+
+
+def idle_returns(ledger: Ledger, points: Ints) -> Floats:
+    """(D,) what idle cash returned between ``points`` (D + 1,) of the ledger's path; empty where it earns nothing."""
+    return simple_returns(ledger.idle[points]) if len(ledger.idle) else ledger.idle

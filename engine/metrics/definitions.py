@@ -50,13 +50,13 @@ RATIOS = (
     Definition(
         "sharpe_standard_error",
         "ratio",
-        "sqrt((1 - g3 SR + (g4 - 1) / 4 SR^2) / T) * sqrt(A); SR daily, g3 and g4 population skewness and kurtosis",
+        "sqrt((1 - g3 SR + (g4 - 1) / 4 SR^2) / T) * sqrt(A); SR daily, g3 and g4 population moments of r - f",
         "Mertens 2002",
     ),
     Definition(
         "sharpe_bar",
         "ratio",
-        "the same of the simple returns of bars, times sqrt(bars a year); differs where bars correlate",
+        "sharpe of the simple returns of bars, times sqrt(bars a year); differs from it where bars correlate",
         "Sharpe 1994; Lo 2002 on the scaling",
     ),
     Definition(

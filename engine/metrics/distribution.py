@@ -54,7 +54,7 @@ class Tails:
 
     ``worst`` (J,) are the smallest, rising, all that a share ``share`` of T touches; ``low`` and ``high`` are the
     quantiles of type 7 at ``share`` and ``1 - share`` (Hyndman & Fan 1996); ``at_or_below`` counts returns <= ``low``.
-    ``errors`` are the standard errors of both quantiles, None below 73 returns.
+    ``errors`` are the standard errors of both quantiles, None for fewer returns than ``Z^2 (1 - share) / share``.
     """
 
     count: int
@@ -139,7 +139,8 @@ def expected_shortfall(of: Tails | npt.ArrayLike) -> Metric:
 def tail_ratio(of: Tails | npt.ArrayLike) -> Metric:
     """Upper quantile over the size of the lower one; null where the lower one is no loss.
 
-    The interval takes each quantile's error from the order statistics that enclose it (Woodruff 1952), as independent.
+    The interval takes each quantile's error from the order statistics that enclose it (Woodruff 1952), as independent;
+    there is none where those are equal.
     """
     of = tails(of)
     if of.missing is not None:
@@ -147,6 +148,6 @@ def tail_ratio(of: Tails | npt.ArrayLike) -> Metric:
     if of.low >= -DUST:
         return Metric(None, "ratio", f"the {of.share:.0%} quantile is no loss")
     value, interval = of.high / -of.low, None
-    if of.errors is not None and value > 0.0:
+    if of.errors is not None and min(of.errors) > 0.0 and value > 0.0:
         interval = log_normal(value, (of.errors[0] / of.low) ** 2 + (of.errors[1] / of.high) ** 2)
     return defined(value, "ratio", interval)

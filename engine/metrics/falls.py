@@ -1,9 +1,10 @@
 """How well ratios of growth to drawdown are known: intervals of the Calmar and the Martin ratio.
 
-Neither has a distribution of its own. What is known is how each would move if the return of one bar counted a little
-more than once: the infinitesimal jackknife (Jaeckel 1972; Efron 1982). Peaks and troughs stay where they are, for a
-maximum moves only to second order. Bars are taken as independent. Of normal returns over one to ten years 85 to 96 % of
-such intervals hold the median ratio over as many years, and the others lie below it: they promise too little.
+Neither has a distribution of its own. What is known is how each would move if the log return of one bar counted a
+little more than once in the path: the infinitesimal jackknife (Jaeckel 1972; Efron 1982). Peaks and troughs stay where
+they are, for a maximum moves only to second order. Bars are taken as independent. Of normal returns over one to ten
+years, at annual Sharpe ratios from -0.5 to 2, 83 to 98 % of such intervals hold the median ratio over as many years,
+and the others lie below it: they promise too little.
 """
 
 import math
@@ -64,7 +65,7 @@ def falls_of(equity: Floats, years: float) -> Falls:
 
 
 @part
-def growth(before: float, after: float) -> float:
+def log_return(before: float, after: float) -> float:
     """The log return, up to a twelfth of its cube: a logarithm of every bar would take most of the time."""
     return 2.0 * (after - before) / (after + before)
 
@@ -84,7 +85,7 @@ def fall_sums(equity: Floats) -> Sums:
             if level - 1.0 <= lowest:
                 lowest, at = level - 1.0, t
             weight += (level - 1.0) * level
-            x = growth(equity[t - 1], equity[t])
+            x = log_return(equity[t - 1], equity[t])
             total += x
             square += x * x
             w_x += weight * x
@@ -93,13 +94,13 @@ def fall_sums(equity: Floats) -> Sums:
         if lowest < worst:
             worst, start, trough = lowest, top, at
         if not ended:
-            x = growth(equity[i - 1], equity[i])
+            x = log_return(equity[i - 1], equity[i])
             total += x
             square += x * x
             top = i
     deep, deep_square = 0.0, 0.0
     for t in range(start + 1, trough + 1):
-        x = growth(equity[t - 1], equity[t])
+        x = log_return(equity[t - 1], equity[t])
         deep += x
         deep_square += x * x
     return total, square, deep, deep_square, w_x, w_xx, ww_xx

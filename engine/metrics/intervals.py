@@ -1,7 +1,7 @@
 """Values that are sure to be finite, and confidence intervals around them.
 
-An interval is two-sided at 95 % and rests on a large sample of independent members: serial correlation makes
-the truth wider. Where the formula has no finite answer there is no interval.
+An interval is two-sided at 95 % and rests on a large sample of independent members, but for that of Lo's ratio: serial
+correlation makes the truth wider. Where the formula has no finite answer there is no interval.
 """
 
 import math

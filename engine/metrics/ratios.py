@@ -82,7 +82,8 @@ def sharpe_lo(returns: npt.ArrayLike, annual: float, risk_free: float = 0.0, of:
     errors -= errors.mean()
     spread = inference.newey_west(inference.autocovariances(errors, max(0, lags)), of.count)
     value, error = ratio * factor, math.sqrt(spread / of.count) * factor
-    return defined(value, "ratio", normal(value, error, "Lo 2002, Newey & West 1987"))
+    known = inference.error_variance(ratio, of.skewness, of.kurtosis) > 0.0
+    return defined(value, "ratio", normal(value, error, "Lo 2002, Newey & West 1987") if known else None)
 
 
 def psr(of: Sample, annual: float, benchmark: float = 0.0) -> Metric:

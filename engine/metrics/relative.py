@@ -126,9 +126,8 @@ def _capture(returns: Floats, benchmark: Floats, chosen: Bools, never: str) -> M
 def _of_mean(value: float, errors: Floats) -> Interval | None:
     """Interval of a value whose error is the mean of ``errors`` (n,), which are 0 on average."""
     count = len(errors)
-    if count < 2:
-        return None
-    return normal(value, math.sqrt(float(np.sum(errors * errors)) / (count - 1) / count), "delta method")
+    square = float(np.sum(errors * errors))
+    return normal(value, math.sqrt(square / (count - 1) / count), "delta method") if count > 1 and square else None
 
 
 def _both(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> tuple[Floats, Floats]:

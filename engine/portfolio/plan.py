@@ -29,7 +29,7 @@ Threshold = Annotated[Real, Field(ge=0.0, le=1.0)]
 def readings(pair: str) -> list[tuple[str, str]]:
     """The two symbols of a pair, in the order of names; several where symbols may hold colons themselves."""
     cut = [(pair[:k], pair[k + 1 :]) for k, sign in enumerate(pair) if sign == ":"]
-    return [(first, second) for first, second in cut if first < second]
+    return [(first, second) for first, second in cut if "" < first < second]
 
 
 def pair_of(pair: str, symbols: Collection[str]) -> tuple[str, str] | None:

@@ -44,7 +44,7 @@ class CrossValidation(Frozen):
         WholeNumber, Field(ge=0, le=1000, description="days ahead that a day's decision reaches: no training there")
     ] = 0
     embargo: Annotated[WholeNumber, Field(ge=0, le=1000, description="days behind each test without training")] = 0
-    metric: Annotated[Measure, Field(description="what the best has the most of")] = "sharpe"
+    metric: Annotated[Measure, Field(description="what the best has the most of, beyond idle cash")] = "sharpe"
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -154,9 +154,8 @@ def _spread(values: Sequence[float], number: int) -> dict[str, Any]:
         "lowest": values[0],
         "mean": math.fsum(values) / len(values),
         "highest": values[-1],
-        "deviation": float(np.std(np.subtract(values, values[0]), ddof=1))
-        if len(values) > 1
-        else None,  # of equal paths exactly 0
+        # From the first on: of equal paths it is exactly 0.
+        "deviation": float(np.std(np.subtract(values, values[0]), ddof=1)) if len(values) > 1 else None,
         "below_zero": sum(value < 0.0 for value in values) / len(values),
         "values": list(values[:LISTED]),
     }

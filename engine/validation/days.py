@@ -11,14 +11,18 @@ import numpy as np
 
 from engine.data import sessions
 from engine.data.bars import Bars
+from engine.metrics.annualise import idle_returns
+from engine.metrics.intervals import UNFIT
 from engine.results import Ledger
 from engine.types import Floats, Ints
 from engine.validation.inputs import constant
 from engine.validation.sharpe import moments
 
 RUINED = "equity is at or below zero"
+BEHIND = "a day's return is 100 % or more below that of idle cash"
 
 Measure = Literal["sharpe", "total_return"]
+"""Both of returns beyond those of idle cash: what cash earns anyway says nothing for a strategy."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,17 @@ def daily_returns(ledger: Ledger, ends: Ints, first: int = 0) -> Daily:
     are equal, as for the metrics.
     With ``first`` only those of the days from number ``first`` on, (D - first,).
     """
-    before = ledger.initial_capital if first == 0 else float(ledger.equity[ends[first - 1]])
-    path = np.concatenate(([before], ledger.equity[ends[first:]]))
+    points = np.append(0 if first == 0 else ends[first - 1] + 1, ends[first:] + 1)
+    path = ledger.path[points]
     if float(path.min()) <= 0.0:
         return Daily(np.empty(0), RUINED)
-    returns = path[1:] / path[:-1] - 1.0
-    if len(ledger.idle):
-        idle = ledger.idle[np.append(0 if first == 0 else ends[first - 1] + 1, ends[first:] + 1)]
-        returns -= idle[1:] / idle[:-1] - 1.0
+    returns, idle = path[1:] / path[:-1] - 1.0, idle_returns(ledger, points)
     if len(returns) and float(returns.min()) <= -1.0:  # what is left is less than rounding
         return Daily(np.empty(0), RUINED)
+    if len(idle):
+        returns -= idle
+        if len(returns) and float(returns.min()) <= -1.0:
+            return Daily(np.empty(0), BEHIND)
     if len(returns) and constant(returns):
         returns[:] = returns[0]  # a ratio over rounding would be enormous
     return Daily(returns)
@@ -63,8 +68,15 @@ def annual_sharpe(returns: Floats, annual: float) -> float | None:
 
 
 def measured(measure: Measure, returns: Floats, annual: float) -> float | None:
-    """The number runs are compared by: annual Sharpe ratio, or total return; None where it is undefined."""
+    """The number runs are compared by: annual Sharpe ratio, or compounded return; None where it is undefined."""
     return annual_sharpe(returns, annual) if measure == "sharpe" else compounded(returns)
+
+
+def unmeasured(measure: Measure, returns: Floats) -> str:
+    """Why :func:`measured` gives None."""
+    if len(returns) == 0:
+        return "there are no days"
+    return UNFIT if measure == "total_return" else str(moments(returns).reason)
 
 
 def compounded(returns: Floats) -> float | None:

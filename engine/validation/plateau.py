@@ -39,7 +39,7 @@ class Plateau(Frozen):
         Real, Field(gt=0.0, le=1.0, description="how far neighbours are, fraction of each parameter's value")
     ] = 0.2
     points: Annotated[WholeNumber, Field(ge=1, le=10_000, description="neighbours")] = 20
-    metric: Annotated[Measure, Field(description="what is compared")] = "sharpe"
+    metric: Annotated[Measure, Field(description="what is compared, beyond idle cash")] = "sharpe"
 
     def evaluate(
         self,

@@ -22,11 +22,10 @@ from engine.registry import Frozen, Real, WholeNumber
 from engine.results import Ledger
 from engine.types import Floats, Ints
 from engine.validation.base import Report
-from engine.validation.days import Daily, Measure, annual_sharpe, daily_returns, day_ends, measured
+from engine.validation.days import Daily, Measure, annual_sharpe, daily_returns, day_ends, measured, unmeasured
 from engine.validation.grids import Grid, Params, points, size_of
 from engine.validation.inputs import Tick
 from engine.validation.progress import ticker
-from engine.validation.sharpe import moments
 from engine.validation.splits import Window, walk_forward_windows
 
 NAME = "walk_forward"
@@ -65,7 +64,7 @@ class WalkForwardTest(Frozen):
     grid: Annotated[Grid | None, Field(description="values by parameter of the strategy; null keeps those it has")] = (
         None
     )
-    metric: Annotated[Measure, Field(description="what the best has the most of")] = "sharpe"
+    metric: Annotated[Measure, Field(description="what the best has the most of, beyond idle cash")] = "sharpe"
 
     def evaluate(
         self,
@@ -145,7 +144,7 @@ class WalkForwardTest(Frozen):
         return self._report(
             seed,
             statistic=value,
-            reason="returns out of sample do not vary" if value is None else None,
+            reason=None if value is not None else f"out of sample: {unmeasured(self.metric, stitched)}",
             replicates=len(pieces),
             exact=True,
             details={
@@ -155,7 +154,7 @@ class WalkForwardTest(Frozen):
                 "efficiency": None if reason or inside is None or outside is None else outside / inside,
                 "efficiency_reason": reason,
                 **({"in_sample_reason": "undefined in every training window"} if inside is None else {}),
-                "profitable": float(np.mean([float(np.prod(1.0 + p.tested)) > 1.0 for p in pieces])),
+                "profitable": float(np.mean([float(np.log1p(p.tested).sum()) > 0.0 for p in pieces])),
                 "trials": 1 if self.grid is None else size_of(self.grid),
                 "windows": rows,
             },
@@ -166,7 +165,7 @@ class WalkForwardTest(Frozen):
         for side, returns in (("in_sample", piece.trained), ("out_of_sample", piece.tested)):
             found[side] = measured(self.metric, returns, annual)
             if found[side] is None:
-                found[f"{side}_reason"] = moments(returns).reason
+                found[f"{side}_reason"] = unmeasured(self.metric, returns)
         return found
 
     def _report(self, seed: int, **values: Any) -> Report:

@@ -47,6 +47,10 @@ def test_every_distinct_configuration_on_the_data_is_a_trial(server: LiveServer)
     assert alone["dsr"] == pytest.approx(first["metrics"]["psr"], abs=1e-12)
     assert (alone["expected_maximum"], alone["variance"], alone["reason"]) == (0.0, 0.0, None)
 
+    upload(server, "banked", 5)
+    banked = server.completed(of("banked", execution={"cash_rate": 0.05}))
+    assert banked["trials"]["dsr"] == pytest.approx(banked["metrics"]["psr"], abs=1e-12)
+
     made = [first, *(server.completed(of("tried", fast)) for fast in (6, 7, 8))]
     server.completed(of("elsewhere"))
     server.completed(of("tried", seed=7))
@@ -113,15 +117,19 @@ def test_what_makes_a_trial_another_one() -> None:
 
 def test_the_formula() -> None:
     """The worked example of Bailey & Lopez de Prado 2014: daily data of five years, annual Sharpe ratio 2.5."""
-    metrics = {"sharpe": 2.5, "observations": 1250.0, "skewness": -3.0, "excess_kurtosis": 7.0}
-    found = deflate(metrics, Tried(100, 100, 0.5, 250.0))
+    daily = 2.5 / math.sqrt(250.0)
+    error = math.sqrt((1.0 + 3.0 * daily + (10.0 - 1.0) / 4.0 * daily**2) / 1250.0 * 250.0)
+    metrics = {"sharpe": 2.5, "observations": 1250.0, "sharpe_standard_error": error}
+    found = deflate(metrics, Tried(100, 100, 0.5))
     assert found.dsr == pytest.approx(0.9004, abs=5e-5)
     assert found.expected_maximum == pytest.approx(math.sqrt(0.5) * expected_maximum_sharpe(100.0, 1.0), rel=1e-12)
-    unknown = deflate(metrics | {"sharpe": None}, Tried(3, 0, 0.0, 250.0))
+    unknown = deflate(metrics | {"sharpe": None}, Tried(3, 0, 0.0))
     assert unknown == Deflated(None, 0.0, "the Sharpe ratio is undefined")
-    old = deflate({name: value for name, value in metrics.items() if name != "observations"}, Tried(3, 3, 0.5, 250.0))
+    old = deflate({name: value for name, value in metrics.items() if name != "observations"}, Tried(3, 3, 0.5))
     assert old.dsr is None
     assert "before its returns were counted" in str(old.reason)
+    known = deflate(metrics | {"sharpe_standard_error": None}, Tried(1, 1, 0.0))
+    assert known == Deflated(None, 0.0, "the standard error of the Sharpe ratio is zero")
 
 
 def test_what_was_there_before_is_counted(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """What idle cash earns takes no skill: ratios and tests of daily returns take it off."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import engine
 from engine.data.synthetic import market
+from engine.execution.fills import idle_growth
 from engine.outcome import Result
 from engine.types import Floats
+from engine.validation.days import daily_returns
 from tests.engine.test_pipeline import config, dataset, lively
 
 RATE = 0.05
@@ -90,6 +93,22 @@ def test_half_in_the_benchmark_and_half_in_cash_has_no_alpha_from_cash() -> None
         found.append(metrics["alpha"].value or 0.0)
     # Taken as it is, a return of half the rate would stand there as skill.
     assert found[1] - found[0] == pytest.approx(0.0, abs=0.02 * RATE)
+
+
+def test_who_falls_behind_idle_cash_by_everything_has_no_daily_returns() -> None:
+    run = weekdays(RATE)
+    path, idle = np.array([1.0, 1.0, 2e-4, 3e-4]), np.array([1.0, 1.0004, 1.0008, 1.0012])
+    ledger, ends = replace(run.ledger, path=path, idle=idle), np.arange(3)
+    assert daily_returns(ledger, ends).reason == "a day's return is 100 % or more below that of idle cash"
+    assert daily_returns(replace(ledger, idle=np.empty(0)), ends).reason is None
+    assert daily_returns(ledger, ends, 2).returns.tolist() == pytest.approx([0.5 - 4e-4 / 1.0008])
+
+
+@pytest.mark.parametrize("bars", [0, 1, 2])
+def test_idle_cash_grows_from_the_first_close_on(bars: int) -> None:
+    closes = np.arange(bars) * YEAR * 10**9
+    assert idle_growth(closes, RATE).tolist() == [1.0, 1.0, 1.05][: bars + 1]
+    assert len(idle_growth(closes, 0.0)) == 0
 
 
 def test_a_sweep_and_its_columns_are_beyond_idle_cash_too() -> None:

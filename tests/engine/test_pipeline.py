@@ -180,7 +180,7 @@ def test_a_run_without_a_fill_says_why() -> None:
     luckless = {"name": "kelly_fraction", "params": {"win_prob": 0.1, "reward_risk": 1.0}}
     assert "sized to nothing" in backtest(gappy(), risk=luckless).warnings[0]["message"]
     late = backtest(gappy(count=1), strategy=HOLD)
-    assert "no order met a tradable bar" in late.warnings[0]["message"]
+    assert "no order was filled: END_OF_DATA" in late.warnings[0]["message"]
     assert late.funnel["unfilled"] == {"END_OF_DATA": 1}
 
 

@@ -128,6 +128,7 @@ class TestRefusals:
             ({"fats": [3], "slow": [9]}, "/grid/fats", "Did you mean 'fast'"),
             ({"fast": [3, 3]}, "/grid", "twice"),
             ({"fast": []}, "/grid/fast", "at least 1"),
+            ({"a/b": [1]}, "/grid/a~1b", "no such parameter"),
             ({}, "/grid", "at least 1"),
             ({"fast": list(range(1, 1001)), "slow": list(range(1001, 1012))}, "/grid", "more than 10000"),
         ],

@@ -34,6 +34,10 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "start": "2020-01-03T00:00:00Z",
         },
     ),
+    "dual_sma long or flat, idle cash earns": (
+        {"bars": 3000, "seed": 11, "calendar": "24x5"},
+        _BASE | {"execution": {"allow_short": False, "cash_rate": 0.05}, "validation": {"sharpe": {}}},
+    ),
     "buy_and_hold, daily": (
         {"bars": 800, "seed": 9, "timeframe": "1d"},
         _BASE | {"strategy": {"name": "buy_and_hold"}},

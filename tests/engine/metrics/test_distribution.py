@@ -148,3 +148,5 @@ def test_a_tail_ratio_needs_days_beyond_both_quantiles_for_an_interval() -> None
     assert tail_ratio(both(np.append(days, 0.0))).interval is not None
     falling = tail_ratio(both(-0.01 - np.arange(100) / 1e4))
     assert (number(falling) < 0.0, falling.interval) == (True, None)
+    few_values = tail_ratio(both(np.repeat([-0.01, 0.0, 0.01], [20, 60, 20])))
+    assert (number(few_values), few_values.interval) == (1.0, None)

@@ -194,3 +194,13 @@ def test_the_interval_of_lo_holds_where_returns_correlate() -> None:
         low, high = ends(sharpe_lo(returns, A))
         held += low <= truth <= high
     assert 0.91 <= held / samples <= 0.97, held
+
+
+def test_two_values_that_leave_no_error_have_no_interval() -> None:
+    """A win in 1 of 5 has g3 = 1.5 and g4 = 3.25: at a ratio of 2 / g3 the variance of Mertens is zero."""
+    loss = 4.0 / 3.0 * math.sqrt(1.25) * 0.4 - 0.2
+    returns = np.array([loss] * 4 + [loss + 1.0])
+    found = {name: metric(moments(returns)) for name, metric in OF_MOMENTS.items()}
+    assert sharpe(returns, A).interval is sharpe_lo(returns, A).interval is None
+    for name in ("standard error", "psr", "track record"):
+        assert found[name].reason == "the standard error of the Sharpe ratio is zero"

@@ -205,6 +205,7 @@ def test_the_interval_of_a_capture_is_that_of_weighing_each_day_a_little_more(st
     one = up_capture(np.array([0.02, 0.01]), np.array([0.01, -0.01]))
     assert one.value == pytest.approx(2.0)
     assert one.interval is None
+    assert up_capture(np.array([0.02, 0.02]), np.array([0.01, 0.01])).interval is None
 
 
 def test_intervals_of_captures_hold_the_truth_about_as_often_as_they_say() -> None:

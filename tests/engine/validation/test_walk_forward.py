@@ -166,14 +166,14 @@ def test_steady_growth_is_perfectly_efficient() -> None:
     found = evaluate(steady, metric="total_return")
     assert found.details["efficiency"] == pytest.approx(1.0, rel=1e-12)
     assert found.details["profitable"] == 1.0
-    assert evaluate(steady).reason == "returns out of sample do not vary"
+    assert evaluate(steady).reason == "out of sample: returns do not vary"
 
 
 def test_where_nothing_has_a_value_nothing_is_held() -> None:
     found = evaluate(windows=2, grid={"lookback": [101]})
     assert [w["reason"] for w in found.details["windows"]] == [NOTHING_BEST] * 2
     assert [w["params"] for w in found.details["windows"]] == [None, None]
-    assert (found.statistic, found.reason) == (None, "returns out of sample do not vary")
+    assert (found.statistic, found.reason) == (None, "out of sample: returns do not vary")
     assert evaluate(windows=2, grid={"lookback": [101]}, metric="total_return").statistic == 0.0
 
 
@@ -189,10 +189,17 @@ def test_progress_rises_over_all_windows() -> None:
     [
         (Daily(np.empty(0), RUINED), RUINED),
         (Daily(np.array([0.01])), "1 days are too few for 5 windows"),
-        (Daily(np.zeros(60)), "returns out of sample do not vary"),
+        (Daily(np.zeros(60)), "out of sample: returns do not vary"),
     ],
 )
 def test_undefined_is_null_with_a_reason(daily: Daily, reason: str) -> None:
     found = evaluate(daily)
     assert (found.statistic, found.reason) == (None, reason)
     found.as_dict()
+
+
+def test_growth_beyond_any_number_says_so() -> None:
+    found = evaluate(Daily(np.tile([1e25, 2e25], 30)), windows=2, metric="total_return")
+    assert (found.statistic, found.reason) == (None, "out of sample: the value does not fit a float")
+    assert found.details["profitable"] == 1.0
+    assert found.details["windows"][0]["out_of_sample_reason"] == "the value does not fit a float"
