@@ -114,9 +114,10 @@ def run_account(
 
 def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCache | None, mapper: Mapper) -> Result:
     """Run every symbol on an account of its own, and add the accounts up. A symbol that fails is left out."""
-    lacking = {s: errors[0].message for s, errors in config.unusable(data).items()}
-    made = config.window.bars(data)
-    compared = config.window.compared(data, made)
+    with within(hooks, Stage.DATA):
+        lacking = {s: errors[0].message for s, errors in config.unusable(data).items()}
+        made = config.window.bars(data)
+        compared = config.window.compared(data, made)
     lacking |= {s: "no bar is left in the period" for s in config.symbols if s not in made}
     usable = [symbol for symbol in made if symbol not in lacking]
 
@@ -139,9 +140,10 @@ def run_apart(config: RunConfig, data: Dataset, hooks: Hooks, cache: FeatureCach
     lacking |= {symbol: why for symbol, why in found.items() if isinstance(why, str)}
     if not parts:
         raise ConfigError([FieldError("/symbols", "no_symbol_left", f"{s}: {why}") for s, why in lacking.items()])
-    known = {s: parts[s].digests[s] if s in parts else mine.digest() for s, mine in made.items()}
-    digests = config.window.digests(known, compared)
-    return _added_up(config, data, parts, lacking, digests, benchmark_of(config, compared), hooks)
+    with within(hooks, Stage.METRICS):
+        known = {s: parts[s].digests[s] if s in parts else mine.digest() for s, mine in made.items()}
+        digests = config.window.digests(known, compared)
+        return _added_up(config, data, parts, lacking, digests, benchmark_of(config, compared), hooks)
 
 
 def _added_up(

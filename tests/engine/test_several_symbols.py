@@ -381,3 +381,11 @@ def test_what_cannot_be_or_has_no_effect_is_refused(case: str) -> None:
     (found,) = error.value.fields
     assert pointer in found.pointer
     assert says in found.message
+
+
+def test_accounts_apart_are_told_by_stages_of_the_whole() -> None:
+    """What is read before, the accounts one after another, and what they add up to."""
+    recorder = Recorder()
+    engine.run(config(symbols=["A", "B"], portfolio={"mode": "independent"}), DATA, recorder)
+    stages = [(what, ended) for name, what, ended in recorder.calls if name == "stage"]
+    assert stages == [(stage, ended) for stage in ("data", "execution", "metrics") for ended in (False, True)]

@@ -30,7 +30,7 @@ def test_a_symbol_that_ends_is_told() -> None:
     told = {w["code"]: w["message"] for w in result.warnings}
     (event,) = [e for e in result.summary()["events"] if e["state"] == "inactive"]
     assert event["symbol"] == "B"
-    assert f"B has no bar from {event['t']} on" in told["SYMBOL_ENDED"]
+    assert f"B has no bar that closes at {event['t']} or later" in told["SYMBOL_ENDED"]
 
 
 def test_weights_that_are_equal_for_want_of_estimates_are_told() -> None:
