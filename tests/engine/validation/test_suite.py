@@ -108,9 +108,9 @@ UNDEFINED: dict[str, tuple[str | None, str | None, str | None]] = {
     "block_bootstrap": (FEW, "fewer than two returns", FEW),
     "monte_carlo": ("nothing was traded", "nothing was traded", None),
     "walk_forward": (
-        "returns out of sample do not vary",
+        "out of sample: returns do not vary",
         "1 days are too few for 5 windows",
-        "returns out of sample do not vary",
+        "out of sample: returns do not vary",
     ),
     "lookahead": ("there is never a signal", "no bar follows the first signal", None),
     "startup": (
@@ -159,6 +159,6 @@ def test_a_grid_the_strategy_refuses_throughout_is_null_with_a_reason() -> None:
     assert reasons == {
         "overfitting": "fewer than two points of the grid could be run",
         "superiority": "no point of the grid could be run",
-        "walk_forward": "returns out of sample do not vary",
+        "walk_forward": "out of sample: returns do not vary",
     }
     assert all(report.statistic is None for report in result.validation)
