@@ -1,6 +1,7 @@
 """``python -m tests.benchmarks.calibration [simulations]``: how often each test rejects what is true, and what is not.
 
-Three nulls: independent normal returns, GARCH, AR(1); two alternatives: a drift, and timing. Sizes are shown beside
+Of each test three nulls (independent normal returns, GARCH, AR(1), or what else could mislead it) and two alternatives.
+Sizes are shown beside
 their target with three binomial standard errors, p-values beside the distance they may have from the uniform law.
 """
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from engine.types import Floats
 from tests.benchmarks import trials
-from tests.benchmarks.laws import AR, autoregressive, clustered, heavy, normal
+from tests.benchmarks.laws import AR, autoregressive, clustered, heavy, normal, skewed
 from tests.benchmarks.tables import show
 from tests.benchmarks.trials import LEVEL, NORMAL, PValueOf
 
@@ -86,6 +87,11 @@ BEST = 1.0 - NORMAL.cdf(NORMAL.inv_cdf(1.0 - LEVEL)) ** 50
 DEFLATED = 1.0 - NORMAL.cdf(trials.expected_best(50) + NORMAL.inv_cdf(1.0 - LEVEL)) ** 50
 """That the best of fifty exceeds what is expected of it by what one should: the deflated ratio is conservative."""
 
+UPPER = LEVEL + 3.0 * math.sqrt(LEVEL * (1.0 - LEVEL) / SIMULATIONS)
+"""What a test that holds its level under any dependence may reject."""
+
+BEST_OF = ("deflated Sharpe, best of 50",)
+
 LIBERAL = 0.1175
 """Measured over 4,000 simulations: the price of blocks so long that there are only 25 of them."""
 
@@ -95,6 +101,7 @@ SIZES = (
     Study("bar permutation", "iid normal", trials.shuffled(normal), grid=T50),
     Study("Monte Carlo, order", "iid normal", trials.reordered(normal), grid=T200),
     Study("Monte Carlo, order", "iid t(8)", trials.reordered(heavy), grid=T200),
+    Study("Monte Carlo, order", "iid lognormal", trials.reordered(skewed), grid=T200),
     *(Study("bootstrap, centred", name, trials.bootstrapped(law), grid=T200) for name, law in NULLS[:2]),
     *(Study("SPA, consistent", n, trials.superior(law, "consistent"), grid=T200, upto=0.5) for n, law in NULLS[:2]),
     *(Study("Reality Check", n, trials.superior(law, "reality_check"), grid=T200) for n, law in NULLS[:2]),
@@ -102,10 +109,13 @@ SIZES = (
     *(Study("PSR at the truth", name, trials.probable(law), grid=0.0) for name, law in NULLS[:2]),
     Study("PSR at the truth", NULLS[2][0], trials.probable(autoregressive), INFLATED),
     Study("PBO below its band", "iid normal", trials.overfit(normal), grid=T100),
-    Study("Holm, any of twenty", "iid", trials.family("holm"), HOLM),
-    Study("BHY, any of twenty", "iid", trials.family("benjamini_yekutieli"), BHY),
-    Study("deflated Sharpe, best of 50", "iid normal", trials.selected(deflate=True), DEFLATED),
-    Study("PSR, best of 50", "iid normal", trials.selected(deflate=False), BEST),
+    *(Study("Holm, any of twenty", name, trials.family("holm", law), HOLM) for name, law in NULLS[:2]),
+    Study("Holm, any of twenty", "correlation 0.5", trials.family("holm", shared=0.5), None, 0.0, UPPER),
+    *(Study("BHY, any of twenty", name, trials.family("benjamini_yekutieli", law), BHY) for name, law in NULLS[:2]),
+    Study("BHY, any of twenty", "correlation 0.5", trials.family("benjamini_yekutieli", shared=0.5), None, 0.0, UPPER),
+    *(Study(*BEST_OF, name, trials.selected(law, deflate=True), DEFLATED) for name, law in NULLS[:2]),
+    Study(*BEST_OF, NULLS[2][0], trials.selected(autoregressive, deflate=True), None, 0.0, 0.034),
+    Study("PSR, best of 50", "iid normal", trials.selected(normal, deflate=False), BEST),
     Study("SPA, block 10, T 250", "iid normal, k 20", trials.long_blocks, LIBERAL),
     Study("interval of Mertens", "iid normal", trials.mertens(normal)),
     Study("interval of Mertens", "iid t(8)", trials.mertens(heavy)),
@@ -122,19 +132,36 @@ FOUND = 1.0 - NORMAL.cdf(NORMAL.inv_cdf(1.0 - LEVEL / 40) - trials.EFFECT)
 """That the one effect among twenty is seen."""
 
 POWERS = (
-    Study("permutation, cyclic", "timing", trials.foresight("cyclic"), None, 0.6),
-    Study("permutation, holding", "timing", trials.foresight("holding_periods"), None, 0.6),
-    Study("bar permutation", "timing", trials.trending, None, 0.8),
-    Study("Monte Carlo, order", "timing", trials.evened, None, 0.8),
-    Study("bootstrap, centred", "drift", trials.bootstrapped(normal, trials.DRIFT), None, 0.9 * DRIFT),
-    Study("PSR above 0", "drift", trials.probable(normal, trials.DRIFT), DRIFT),
+    *(Study("permutation, cyclic", f"timing, {n}", trials.foresight(law, "cyclic"), None, 0.6) for n, law in NULLS[:2]),
+    *(
+        Study("permutation, holding", f"timing, {name}", trials.foresight(law, "holding_periods"), None, 0.6)
+        for name, law in NULLS[:2]
+    ),
+    *(Study("bar permutation", f"trends, {name}", trials.trending(law), None, 0.75) for name, law in NULLS[:2]),
+    *(Study("Monte Carlo, order", f"evened, {n}", trials.evened(law), None, 0.8) for n, law in NULLS[:2]),
+    *(
+        Study("bootstrap, centred", f"drift, {name}", trials.bootstrapped(law, trials.DRIFT), None, 0.9 * DRIFT)
+        for name, law in NULLS[:2]
+    ),
+    *(Study("PSR above 0", f"drift, {name}", trials.probable(law, trials.DRIFT), DRIFT) for name, law in NULLS[:2]),
     Study("SPA, consistent", "winner, noisy loser", trials.winning("consistent"), None, 0.55),
+    Study("SPA, consistent", "drift of one of ten", trials.one_of_ten("consistent"), None, 0.5),
     Study("Romano-Wolf, the winner", "winner, noisy loser", trials.winning("stepdown"), None, 0.55),
+    Study("Romano-Wolf, any", "drift of one of ten", trials.one_of_ten("stepdown"), None, 0.5),
     Study("Reality Check", "winner, noisy loser", trials.winning("reality_check"), None, 0.0, 0.02),
     Study("Reality Check", "drift of one of ten", trials.one_of_ten("reality_check"), None, 0.5),
-    Study("PBO below its band", "drift of one of ten", trials.overfit(normal, 0.25), None, 0.5),
-    Study("Holm, any of twenty", "one effect", trials.family("holm", trials.EFFECT), None, 0.9 * FOUND),
-    Study("deflated Sharpe, best of 50", "one at 3.2 a year", trials.selected(deflate=True, best=0.2), None, 0.45),
+    *(
+        Study("PBO below its band", f"one good, {name}", trials.overfit(law, 0.25), None, 0.5)
+        for name, law in NULLS[:2]
+    ),
+    Study("Holm, any of twenty", "one effect", trials.family("holm", effects=1), None, 0.9 * FOUND),
+    Study("Holm, any of twenty", "three effects", trials.family("holm", effects=3), None, 0.9 * FOUND),
+    Study("BHY, any of twenty", "one effect", trials.family("benjamini_yekutieli", effects=1), None, 0.5),
+    Study("BHY, any of twenty", "three effects", trials.family("benjamini_yekutieli", effects=3), None, 0.8),
+    *(
+        Study(*BEST_OF, f"one at 3.2, {name}", trials.selected(law, deflate=True, best=0.2), None, 0.45)
+        for name, law in NULLS[:2]
+    ),
 )
 
 MEASURED = (

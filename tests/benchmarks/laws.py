@@ -23,6 +23,12 @@ def heavy(rng: np.random.Generator, rows: int, columns: int) -> Floats:
     return rng.standard_t(8, (rows, columns)) / math.sqrt(8 / 6)
 
 
+def skewed(rng: np.random.Generator, rows: int, columns: int) -> Floats:
+    """Lognormal, turned over: many small gains and a few large losses."""
+    values: Floats = math.exp(0.125) - np.exp(rng.normal(0.0, 0.5, (rows, columns)))
+    return values / math.sqrt(math.expm1(0.25) * math.exp(0.25))
+
+
 def clustered(rng: np.random.Generator, rows: int, columns: int) -> Floats:
     """GARCH(1, 1) of normal innovations, begun at its mean variance: uncorrelated, with clusters and heavy tails."""
     values = rng.normal(size=(rows, columns))

@@ -58,13 +58,13 @@ def timing(law: Law, method: Method) -> PValueOf:
     return lambda seed: of(test.evaluate(holdings(seed, 600), series(law, seed, 600), seed, NoHooks()))
 
 
-def foresight(method: Method) -> PValueOf:
+def foresight(law: Law, method: Method) -> PValueOf:
     """Returns that lean a tenth of their deviation to the side of the position."""
     test = Permutation(n=199, method=method)
 
     def p_value(seed: int) -> float:
         held = holdings(seed, 1000)
-        return of(test.evaluate(held, series(normal, seed, 1000) + 0.12 * held, seed, NoHooks()))
+        return of(test.evaluate(held, series(law, seed, 1000) + 0.12 * held, seed, NoHooks()))
 
     return p_value
 
@@ -92,11 +92,15 @@ def shuffled(law: Law) -> PValueOf:
     return p_value
 
 
-def trending(seed: int) -> float:
+def trending(law: Law) -> PValueOf:
     """Ten bars of one direction, and of the other."""
-    signs = np.repeat(np.random.default_rng(seed).choice([-1.0, 1.0], 15), 10)
-    bars = market(0.003 * signs + 0.004 * series(normal, seed, 150))
-    return of(BarPermutation(n=49).evaluate(bars, follow(bars), follow, seed, NoHooks()))
+
+    def p_value(seed: int) -> float:
+        signs = np.repeat(np.random.default_rng(seed).choice([-1.0, 1.0], 15), 10)
+        bars = market(0.003 * signs + 0.004 * series(law, seed, 150))
+        return of(BarPermutation(n=49).evaluate(bars, follow(bars), follow, seed, NoHooks()))
+
+    return p_value
 
 
 def ordered(pnl: Floats, seed: int) -> float:
@@ -109,10 +113,14 @@ def reordered(law: Law) -> PValueOf:
     return lambda seed: ordered(series(law, seed, 100), seed)
 
 
-def evened(seed: int) -> float:
+def evened(law: Law) -> PValueOf:
     """Every loss is followed by an equal gain: an order that falls less deep than most."""
-    size = np.repeat(np.abs(series(normal, seed, 50)), 2)
-    return ordered(np.where(np.arange(100) % 2, size, -size), seed)
+
+    def p_value(seed: int) -> float:
+        size = np.repeat(np.abs(series(law, seed, 50)), 2)
+        return ordered(np.where(np.arange(100) % 2, size, -size), seed)
+
+    return p_value
 
 
 # --- one Sharpe ratio ----------------------------------------------------------------------------------------------
@@ -197,11 +205,11 @@ def overfit(law: Law, best: float = 0.0) -> PValueOf:
     return p_value
 
 
-def selected(*, deflate: bool, best: float = 0.0) -> PValueOf:
+def selected(law: Law, *, deflate: bool, best: float = 0.0) -> PValueOf:
     """The best of fifty strategies, of which one may be good."""
 
     def p_value(seed: int) -> float:
-        returns = strategies(normal, seed, ROWS, 50, 0.0)
+        returns = strategies(law, seed, ROWS, 50, 0.0)
         returns[:, 7] += best
         ratios = returns.mean(axis=0) / returns.std(axis=0, ddof=1)
         found = moments(returns[:, int(np.argmax(ratios))])
@@ -221,13 +229,16 @@ def expected_best(count: int) -> float:
     return float(np.sum(np.where(x > 0, 1.0 - rising, -rising))) * step
 
 
-def family(method: Literal["holm", "benjamini_yekutieli"], effect: float = 0.0) -> PValueOf:
-    """The smallest adjusted p-value of twenty independent z-tests, one of which may have something to find."""
+def family(
+    method: Literal["holm", "benjamini_yekutieli"], law: Law = normal, shared: float = 0.0, effects: int = 0
+) -> PValueOf:
+    """The smallest adjusted p-value of twenty tests of a mean, some of which may have something to find."""
     adjust = holm if method == "holm" else benjamini_yekutieli
 
     def p_value(seed: int) -> float:
-        z = np.random.default_rng(seed).normal(size=20)
-        z[4] += effect
+        returns = strategies(law, seed, ROWS, 20, shared)
+        z = math.sqrt(ROWS) * returns.mean(axis=0) / returns.std(axis=0)
+        z[:effects] += EFFECT
         return float(adjust([math.erfc(abs(x) / math.sqrt(2)) for x in z.tolist()]).p_values.min())
 
     return p_value

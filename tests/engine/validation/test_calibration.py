@@ -10,6 +10,7 @@ import pytest
 
 from engine.types import Floats
 from tests.benchmarks.calibration import POWERS, SIZES, Study, distance, farthest, p_values, share
+from tests.benchmarks.trials import LEVEL
 
 SIMULATIONS = 250
 UNIFORM = [study for study in SIZES if study.grid is not None]
@@ -27,7 +28,7 @@ def named(study: Study) -> str:
 @pytest.mark.parametrize("study", SIZES, ids=named)
 def test_size_is_within_three_standard_errors(study: Study) -> None:
     low, high = study.bounds(SIMULATIONS)
-    assert study.target is not None
+    assert study.target is not None or study.most < 2.0 * LEVEL
     assert low <= share(simulated(study)) <= high
 
 
