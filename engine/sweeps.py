@@ -87,6 +87,7 @@ def sweep(
 ) -> Sweep:
     """Run a configuration at every point of ``grid``: values by parameter of its strategy; the others stay.
 
+    Values are a list, a range, an array or a series of them.
     ``cache`` keeps features for further sweeps and runs on the same rows; ``mapper`` is ``map`` or one that works in
     threads: the result is the same. What the configuration refuses at a point is listed with the reason. Raises
     ``ConfigError`` for a grid that is none, for accounts that are independent, and where every point is refused;
@@ -137,12 +138,20 @@ def _checked(grid: Mapping[str, Sequence[Any]], config: RunConfig) -> dict[str, 
     if strangers:
         raise ConfigError(strangers)
     try:
-        made: dict[str, tuple[Any, ...]] = TypeAdapter(Grid).validate_python(dict(grid))
+        listed = {name: _listed(values) for name, values in grid.items()}
+        made: dict[str, tuple[Any, ...]] = TypeAdapter(Grid).validate_python(listed)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         pointer = "".join(f"/{step(str(part))}" for part in ("grid", *first["loc"]))
         raise ConfigError([FieldError(pointer, first["type"], first["msg"])]) from None
     return made
+
+
+def _listed(values: Any) -> Any:
+    """A range, an array or a series as the list of plain numbers it stands for; the rest as it is."""
+    if isinstance(values, (range, list, tuple)):
+        return [value.item() if isinstance(value, np.generic) else value for value in values]
+    return values.tolist() if hasattr(values, "tolist") and np.ndim(values) == 1 else values
 
 
 def _child(

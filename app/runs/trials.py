@@ -100,11 +100,11 @@ def deflate(metrics: Mapping[str, float | None], tried: Tried) -> Deflated:
     sqrt((T - 1) / T)]``, for the error of Mertens is over T returns.
     """
     sharpe, error, count = (metrics.get(name) for name in ("sharpe", "sharpe_standard_error", "observations"))
-    if sharpe is None:
-        return Deflated(None, 0.0, "the Sharpe ratio is undefined")
-    if count is None:
-        return Deflated(None, 0.0, "the run was computed before its returns were counted: compute it again")
     most = expected_maximum_sharpe(tried.number, tried.variance)
+    if sharpe is None:
+        return Deflated(None, most, "the Sharpe ratio is undefined")
+    if count is None:
+        return Deflated(None, most, "the run was computed before its returns were counted: compute it again")
     if error is None:
         return Deflated(None, most, NO_ERROR)
     return Deflated(normal_probability((sharpe - most) / error * math.sqrt((count - 1.0) / count)), most, None)

@@ -51,20 +51,20 @@ def max_drawdown(equity: npt.ArrayLike) -> Metric:
     return defined(float(deepest(path)), "fraction")
 
 
-def max_drawdown_duration(equity: npt.ArrayLike, start: int, times: Times) -> Metric:
+def max_drawdown_duration(equity: npt.ArrayLike, start: int, times: npt.ArrayLike) -> Metric:
     """Longest episode in days of 86400 s; 0 where equity never fell.
 
     ``start`` ns is the time of the first point of equity (T + 1,), ``times`` (T,) ns those of the others; raises
-    ``ValueError`` for another number of them.
+    ``ValueError`` for another number of them and for what is no whole number.
     """
     path = path_of(equity)
-    _check(path, times)
+    times = _stamps(path, times)
     if len(path) < 2:
         return Metric(None, "days", _NO_BARS)
     return Metric(int(longest(path, start, times)) / NANOSECONDS_PER_DAY, "days")
 
 
-def underwater(equity: npt.ArrayLike, start: int, times: Times) -> dict[str, Metric]:
+def underwater(equity: npt.ArrayLike, start: int, times: npt.ArrayLike) -> dict[str, Metric]:
     """``average_drawdown``, ``average_drawdown_duration``, ``ulcer_index``, ``pain_index`` of equity (T + 1,).
 
     Over the episodes: the mean of their deepest points, a fraction, and of their durations, days. Over the T bars:
@@ -72,7 +72,7 @@ def underwater(equity: npt.ArrayLike, start: int, times: Times) -> dict[str, Met
     0. ``start`` and ``times`` as for :func:`max_drawdown_duration`.
     """
     path = path_of(equity)
-    _check(path, times)
+    times = _stamps(path, times)
     units = {"average_drawdown": "fraction", "average_drawdown_duration": "days"}
     over_bars = {"ulcer_index": "fraction", "pain_index": "fraction"}
     bars = len(path) - 1
@@ -92,9 +92,13 @@ def underwater(equity: npt.ArrayLike, start: int, times: Times) -> dict[str, Met
     }
 
 
-def _check(path: Floats, times: Times) -> None:
-    if len(times) != len(path) - 1:
+def _stamps(path: Floats, times: npt.ArrayLike) -> Times:
+    stamps = np.asarray(times)
+    if len(stamps) != len(path) - 1:
         raise ValueError("times must hold one entry for each point after the first")
+    if len(stamps) and stamps.dtype.kind not in "iu":  # dates may be of any unit
+        raise ValueError("times must be whole numbers, of nanoseconds")
+    return np.ascontiguousarray(stamps, dtype=np.int64)
 
 
 @kernel

@@ -31,11 +31,16 @@ def error_variance(ratio: float, skewness: float = 0.0, kurtosis: float = 3.0) -
     0 where it is no more than rounding, which takes returns of two values only. Raises ``ValueError`` for numbers that
     are not below 1e100.
     """
-    if not max(abs(ratio), abs(skewness), abs(kurtosis)) < LARGEST:
-        raise ValueError(f"a ratio and its moments must be finite, and below {LARGEST:g}")
+    ratio, skewness, kurtosis = (_finite(value) for value in (ratio, skewness, kurtosis))
     tail = (kurtosis - 1.0) / 4.0 * ratio * ratio
     variance = 1.0 - skewness * ratio + tail
     return variance if variance > _ROUNDING * (1.0 + abs(skewness * ratio) + tail) else 0.0
+
+
+def _finite(value: float) -> float:
+    if not abs(float(value)) < LARGEST:  # as a Python float: a narrow one would take the bound for infinity
+        raise ValueError(f"a ratio and its moments must be finite, and below {LARGEST:g}")
+    return float(value)
 
 
 def standard_error(ratio: float, count: int, skewness: float = 0.0, kurtosis: float = 3.0) -> float:
@@ -48,7 +53,7 @@ def sharpe_score(
 ) -> float | None:
     """What the probabilistic Sharpe ratio is the normal probability of; None where the standard error is zero."""
     variance = error_variance(ratio, skewness, kurtosis)
-    distance = (ratio - benchmark) * math.sqrt(_enough(count) - 1)
+    distance = (ratio - _finite(benchmark)) * math.sqrt(_enough(count) - 1)
     return distance / math.sqrt(variance) if variance > 0.0 else None
 
 
@@ -74,7 +79,7 @@ def track_record_length(
     if not 0.5 <= confidence < 1.0:
         raise ValueError("confidence must be at least one half, and below 1")
     variance = error_variance(ratio, skewness, kurtosis)
-    if not ratio > benchmark or variance == 0.0:
+    if not ratio > _finite(benchmark) or variance == 0.0:
         return None
     needed = _NORMAL.inv_cdf(confidence) / (ratio - benchmark)
     length = 1.0 + variance * needed * needed
@@ -82,7 +87,7 @@ def track_record_length(
 
 
 def _enough(count: int) -> int:
-    if count < 2:
+    if not 2 <= count < math.inf:
         raise ValueError("a Sharpe ratio needs at least two returns")
     return count
 

@@ -5,6 +5,7 @@ Pure functions of the daily equity curve. Months and years are those of UTC.
 
 import math
 from dataclasses import dataclass
+from operator import index
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from engine.kernels import kernel
 from engine.metrics.moments import DUST, vector
-from engine.metrics.ratios import per_return
+from engine.metrics.ratios import per_return, root_of
 from engine.results import Curve
 from engine.types import NANOSECONDS_PER_DAY, Bools, Floats, Ints
 
@@ -101,8 +102,9 @@ def rolling_sharpe(returns: npt.ArrayLike, window: int, annual: float, risk_free
     Both are (max(0, T - window + 1),), the i-th of the days i..i + window - 1; undefined, where returns do not vary,
     is 0. The mean and the deviation (ddof 1) of a window are put together from two halves that begin anew every
     ``window`` days (Chan, Golub & LeVeque 1979), so no error runs along. Raises ``ValueError`` for a window below 2
-    and for returns that are of another rank or not finite.
+    and for returns that are of another rank or not finite, ``TypeError`` for a window that is no integer.
     """
+    window = index(window)
     if window < 2:
         raise ValueError("a window needs two days at least")
     returns = vector(returns, "returns")
@@ -112,7 +114,7 @@ def rolling_sharpe(returns: npt.ArrayLike, window: int, annual: float, risk_free
     with np.errstate(over="ignore", invalid="ignore"):
         varies = high - low > DUST * np.maximum(1.0, np.maximum(np.abs(low), np.abs(high)))
         deviation = np.sqrt(square / (window - 1))
-        excess = (mean - per_return(risk_free, annual)) * math.sqrt(annual)
+        excess = (mean - per_return(risk_free, annual)) * root_of(annual)
     defined: Bools = varies & np.isfinite(deviation) & np.isfinite(excess)
     return np.divide(excess, deviation, out=np.zeros(len(mean)), where=defined), defined
 

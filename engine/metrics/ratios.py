@@ -1,7 +1,8 @@
 """Sharpe and its relatives from the moments of a return series: one number each, and how well it is known.
 
 ``annual`` is the number of returns in a year, ``risk_free`` a rate per year, of which one return's share is
-``(1 + risk_free)^(1 / annual) - 1``. Undefined is null with a reason.
+``(1 + risk_free)^(1 / annual) - 1``. Undefined is null with a reason. Where returns have a ratio, an ``annual``
+that is not above 0 and finite raises ``ValueError``, as does a ``benchmark`` that is not finite.
 """
 
 import math
@@ -16,11 +17,23 @@ from engine.results import Interval, Metric
 NO_ERROR = "the standard error of the Sharpe ratio is zero"
 
 
+def year_of(annual: float) -> float:
+    """``annual``, the number of returns in a year. Raises ``ValueError`` unless it is above 0, and finite."""
+    if not 0.0 < annual < math.inf:
+        raise ValueError("annual must be above 0, and finite")
+    return float(annual)
+
+
+def root_of(annual: float) -> float:
+    """``sqrt(annual)``, what a ratio of one return grows by over a year. Raises as :func:`year_of`."""
+    return math.sqrt(year_of(annual))
+
+
 def per_return(rate: float, annual: float) -> float:
     """What a yearly rate is over one return: ``(1 + rate)^(1 / annual) - 1``. Raises ``ValueError`` for <= -1."""
-    if not rate > -1.0:
-        raise ValueError("a yearly rate must be above -1")
-    return float((1.0 + rate) ** (1.0 / annual) - 1.0)
+    if not -1.0 < rate < math.inf:
+        raise ValueError("a yearly rate must be above -1, and finite")
+    return float((1.0 + rate) ** (1.0 / year_of(annual)) - 1.0)
 
 
 def single_ratio(of: Moments, annual: float, risk_free: float = 0.0) -> float:
@@ -33,7 +46,7 @@ def volatility(of: Sample, annual: float) -> Metric:
     of = moments(of)
     if of.missing is not None:
         return Metric(None, "fraction per year", of.missing)
-    return defined(of.deviation * math.sqrt(annual), "fraction per year")
+    return defined(of.deviation * root_of(annual), "fraction per year")
 
 
 def sharpe(of: Sample, annual: float, risk_free: float = 0.0) -> Metric:
@@ -46,8 +59,8 @@ def sharpe(of: Sample, annual: float, risk_free: float = 0.0) -> Metric:
         return Metric(None, "ratio", of.unvarying)
     ratio = single_ratio(of, annual, risk_free)
     error = inference.standard_error(ratio, of.count, of.skewness, of.kurtosis)
-    value = ratio * math.sqrt(annual)
-    return defined(value, "ratio", normal(value, error * math.sqrt(annual), "Mertens 2002") if error else None)
+    value = ratio * root_of(annual)
+    return defined(value, "ratio", normal(value, error * root_of(annual), "Mertens 2002") if error else None)
 
 
 def sharpe_standard_error(of: Sample, annual: float, risk_free: float = 0.0) -> Metric:
@@ -57,7 +70,7 @@ def sharpe_standard_error(of: Sample, annual: float, risk_free: float = 0.0) -> 
         return Metric(None, "ratio", of.unvarying)
     ratio = single_ratio(of, annual, risk_free)
     error = inference.standard_error(ratio, of.count, of.skewness, of.kurtosis)
-    return defined(error * math.sqrt(annual), "ratio") if error else Metric(None, "ratio", NO_ERROR)
+    return defined(error * root_of(annual), "ratio") if error else Metric(None, "ratio", NO_ERROR)
 
 
 def sharpe_lo(returns: npt.ArrayLike, annual: float, risk_free: float = 0.0, of: Moments | None = None) -> Metric:
@@ -71,7 +84,7 @@ def sharpe_lo(returns: npt.ArrayLike, annual: float, risk_free: float = 0.0, of:
     of = moments(returns) if of is None else of
     if of.unvarying is not None:
         return Metric(None, "ratio", of.unvarying)
-    lags = min(inference.lag_rule(of.count), of.count - 1, math.ceil(annual) - 1)
+    lags = min(inference.lag_rule(of.count), of.count - 1, math.ceil(year_of(annual)) - 1)
     scores = (returns - of.mean) / of.deviation
     products = inference.autocovariances(scores, max(0, lags))
     factor = inference.aggregation_factor(products[1:] / products[0], annual)
@@ -91,7 +104,7 @@ def psr(of: Sample, annual: float, benchmark: float = 0.0) -> Metric:
     of = moments(of)
     if of.unvarying is not None:
         return Metric(None, "probability", of.unvarying)
-    least = benchmark / math.sqrt(annual)
+    least = benchmark / root_of(annual)
     found = inference.probabilistic_sharpe(single_ratio(of, annual), of.count, of.skewness, of.kurtosis, least)
     if found is None:
         return Metric(None, "probability", NO_ERROR)
@@ -106,7 +119,7 @@ def min_track_record_length(of: Sample, annual: float, benchmark: float = 0.0, c
     of = moments(of)
     if of.unvarying is not None:
         return Metric(None, "years", of.unvarying)
-    ratio, least = single_ratio(of, annual), benchmark / math.sqrt(annual)
+    ratio, least = single_ratio(of, annual), benchmark / root_of(annual)
     needed = inference.track_record_length(ratio, of.skewness, of.kurtosis, least, confidence)
     if needed is not None:
         return defined(needed / annual, "years")
@@ -131,4 +144,4 @@ def sortino_interval(value: float, of: Moments, annual: float) -> Interval | Non
     covariance, spread = third - of.mean * second, fourth - second * second
     total = variance / second - 2.0 * slope * covariance / downside + slope * slope * spread
     error = math.sqrt(max(total, 0.0) / of.count)
-    return normal(value, error * math.sqrt(annual), "delta method")
+    return normal(value, error * root_of(annual), "delta method")

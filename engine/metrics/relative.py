@@ -1,19 +1,21 @@
 """A strategy beside a benchmark: pure functions of two aligned arrays of daily returns.
 
 ``returns`` and ``benchmark`` (T,) are simple returns of the same days, ``annual`` the days of a year, ``risk_free``
-a rate per year. Every function raises ``ValueError`` for unequal lengths and for values that are not finite;
-undefined is null with a reason. Alpha and beta are those of one least-squares line through daily excess returns.
+a rate per year. Every function raises ``ValueError`` for unequal lengths, for two pandas series of unequal index, and
+for values that are not finite; undefined is null with a reason. Alpha and beta are those of one least-squares line
+through daily excess returns.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.metrics.intervals import LEVEL, Z, defined, normal
 from engine.metrics.moments import Moments, moments, vector
-from engine.metrics.ratios import per_return, sharpe
+from engine.metrics.ratios import per_return, root_of, sharpe
 from engine.results import Interval, Metric
 from engine.types import Bools, Floats
 
@@ -83,7 +85,7 @@ def tracking_error(returns: npt.ArrayLike, benchmark: npt.ArrayLike, annual: flo
     of = _active(*_both(returns, benchmark))
     if of.missing is not None:
         return Metric(None, _PER_YEAR, of.missing)
-    return defined(of.deviation * math.sqrt(annual), _PER_YEAR)
+    return defined(of.deviation * root_of(annual), _PER_YEAR)
 
 
 def information_ratio(returns: npt.ArrayLike, benchmark: npt.ArrayLike, annual: float) -> Metric:
@@ -119,8 +121,9 @@ def _capture(returns: Floats, benchmark: Floats, chosen: Bools, never: str) -> M
     if base == 0.0:
         return Metric(None, "ratio", never)
     value = math.expm1(mean) / base
-    errors = (math.exp(mean) * (ours - mean) - value * math.exp(other) * (theirs - other)) / base
-    return defined(value, "ratio", _of_mean(value, errors))
+    with np.errstate(over="ignore", invalid="ignore"):  # an error that does not fit a float leaves no interval
+        errors = (math.exp(mean) * (ours - mean) - value * math.exp(other) * (theirs - other)) / base
+        return defined(value, "ratio", _of_mean(value, errors))
 
 
 def _of_mean(value: float, errors: Floats) -> Interval | None:
@@ -131,6 +134,9 @@ def _of_mean(value: float, errors: Floats) -> Interval | None:
 
 
 def _both(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> tuple[Floats, Floats]:
+    labels: list[Any] = [getattr(values, "index", None) for values in (returns, benchmark)]
+    if all(hasattr(label, "equals") for label in labels) and not labels[0].equals(labels[1]):
+        raise ValueError("returns and benchmark are of other days: align them")
     first, second = vector(returns, "returns"), vector(benchmark, "benchmark")
     if len(first) != len(second):
         raise ValueError("returns and benchmark must be of one length")

@@ -14,7 +14,7 @@ from engine.metrics.drawdown import NO_DRAWDOWN, path_of
 from engine.metrics.falls import Falls
 from engine.metrics.intervals import LARGEST_EXPONENT, defined
 from engine.metrics.moments import DUST, Moments, moments, vector
-from engine.metrics.ratios import sortino_interval
+from engine.metrics.ratios import root_of, sortino_interval
 from engine.results import Interval, Metric
 from engine.types import Floats
 
@@ -31,9 +31,11 @@ _FEW = "fewer than two daily returns"
 def simple_returns(equity: npt.ArrayLike) -> Floats:
     """Simple returns (T,) of equity (T + 1,), infinite where one does not fit a float.
 
-    Raises ``ValueError`` where one starts from equity <= 0, and for another rank.
+    Raises ``ValueError`` where one starts from equity <= 0, for equity that is not finite, and for another rank.
     """
     path = vector(equity, "equity")
+    if len(path) and not (math.isfinite(path.min()) and math.isfinite(path.max())):
+        raise ValueError("equity must be finite")
     before = path[:-1]
     if len(before) and float(before.min()) <= 0.0:
         raise ValueError("a return from equity at or below zero is undefined")
@@ -90,7 +92,7 @@ def sortino(returns: npt.ArrayLike, annual: float, of: Moments | None = None) ->
     of = moments(returns) if of is None else of
     if of.missing is not None:
         return Metric(None, "ratio", of.missing)
-    value = of.mean / downside * math.sqrt(annual)
+    value = of.mean / downside * root_of(annual)
     return defined(value, "ratio", sortino_interval(value, of, annual))
 
 

@@ -60,6 +60,7 @@ class CostSensitivity(Frozen):
             seed=seed,
             replicates=len(curve),
             exact=True,
+            reason="there is no one figure: the curve has the total return at each multiplier",
             details={"curve": curve},
             note="total return with slippage and commission multiplied; borrow and interest as configured",
         )

@@ -56,7 +56,7 @@ def fraction(value: float, name: str) -> float:
 
 def number(value: float, name: str) -> float:
     """``value``, which is finite and below 1e100. Raises ``ValueError`` where it is not."""
-    if not abs(value) < LARGEST:
+    if not abs(float(value)) < LARGEST:  # as a Python float: a narrow one would take the bound for infinity
         raise ValueError(f"{name} must be finite, and below {LARGEST:g}")
     return float(value)
 

@@ -9,6 +9,7 @@ A probabilistic Sharpe ratio of a strategy that was selected means nothing witho
 
 import math
 from dataclasses import dataclass
+from operator import index
 from statistics import NormalDist
 
 import numpy as np
@@ -185,8 +186,9 @@ def lo_scaled_sharpe(returns: npt.ArrayLike, q: int) -> Metric:
 
     ``SR q / sqrt(q + 2 sum_{k=1}^{q-1} (q - k) rho_k)``, Lo 2002; ``rho_k`` are the sample autocorrelations about the
     mean, over T, which keeps the variance over ``q`` periods above zero. None where the returns do not vary and where
-    there are not more than ``q`` of them. Raises ``ValueError`` for ``q < 1``.
+    there are not more than ``q`` of them. Raises ``ValueError`` for ``q < 1`` and ``TypeError`` where it is no integer.
     """
+    q = index(q)
     if q < 1:
         raise ValueError("q must be at least 1")
     values = series(returns)
@@ -209,6 +211,7 @@ def expected_maximum_sharpe(trials: float, variance: float) -> float:
     :data:`EXACT_BELOW` trials ``sqrt(V) E[max]`` by integration. ``trials`` need not be whole: it may be an effective
     number. Raises ``ValueError`` for fewer than one trial and for a negative variance.
     """
+    trials, variance = float(trials), float(variance)  # a narrow float would take the bound for infinity
     if not 1.0 <= trials < LARGEST:
         raise ValueError("trials must be at least 1, and finite")
     if not 0.0 <= variance < LARGEST:
@@ -251,9 +254,9 @@ def minimum_backtest_length(trials: float, target: float = 1.0) -> float:
     Lopez de Prado & Zhu 2014, "Pseudo-mathematics and financial charlatanism". Raises ``ValueError`` for fewer than one
     trial and a target not above zero.
     """
-    if not 1.0 / LARGEST < target < LARGEST:
+    if not 1.0 / LARGEST < float(target) < LARGEST:
         raise ValueError("target must be above 0, and finite")
-    return (expected_maximum_sharpe(trials, 1.0) / target) ** 2
+    return (expected_maximum_sharpe(trials, 1.0) / float(target)) ** 2
 
 
 @dataclass(frozen=True)
@@ -294,8 +297,8 @@ def haircut_sharpe(of: Moments, trials: int, others: npt.ArrayLike | None = None
     model, these are the real ones. None with a reason where the ratio is not above zero. Raises ``ValueError`` for
     fewer than one trial and another number of p-values.
     """
-    if trials < 1:
-        raise ValueError("trials must be at least 1")
+    if not 1 <= trials < math.inf:
+        raise ValueError("trials must be at least 1, and finite")
     beside = None if others is None else np.asarray(others, dtype=np.float64)
     if beside is not None and beside.shape != (trials - 1,):
         raise ValueError("others must hold one p-value for each of the other trials")

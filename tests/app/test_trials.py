@@ -123,8 +123,8 @@ def test_the_formula() -> None:
     found = deflate(metrics, Tried(100, 100, 0.5))
     assert found.dsr == pytest.approx(0.9004, abs=5e-5)
     assert found.expected_maximum == pytest.approx(math.sqrt(0.5) * expected_maximum_sharpe(100.0, 1.0), rel=1e-12)
-    unknown = deflate(metrics | {"sharpe": None}, Tried(3, 0, 0.0))
-    assert unknown == Deflated(None, 0.0, "the Sharpe ratio is undefined")
+    unknown = deflate(metrics | {"sharpe": None}, Tried(100, 99, 0.5))
+    assert unknown == Deflated(None, found.expected_maximum, "the Sharpe ratio is undefined")
     old = deflate({name: value for name, value in metrics.items() if name != "observations"}, Tried(3, 3, 0.5))
     assert old.dsr is None
     assert "before its returns were counted" in str(old.reason)

@@ -150,6 +150,17 @@ class TestRefusals:
             engine.sweep(config(start="2030-01-01T00:00:00Z"), DATA, GRID)
 
 
+@pytest.mark.parametrize(
+    "values", [range(3, 6), np.arange(3, 6), pd.Series([3, 4, 5]), [np.int64(3), 4, np.int32(5)]], ids=type
+)
+def test_values_as_a_notebook_has_them(values: Any) -> None:
+    plain = engine.sweep(config(), DATA, {"fast": [3, 4, 5]})
+    assert engine.sweep(config(), DATA, {"fast": values}) == plain
+    single: Any = np.array(3)
+    with pytest.raises(ConfigError, match="a list is needed"):
+        engine.sweep(config(), DATA, {"fast": single})
+
+
 def test_a_ruined_child_has_metrics_and_no_returns() -> None:
     data = dataset(A=series([*np.linspace(100.0, 50.0, 30), *[300.0] * 10]))
     found = engine.sweep(config(), data, {"slow": [8, 39]}, returns=True)

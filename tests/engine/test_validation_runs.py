@@ -260,5 +260,5 @@ def test_every_test_judges_an_account_of_several_symbols(name: str, align: str) 
     portfolio = {"align": align, "redundancy": "scale", "limits": {"max_gross_exposure": 0.9}}
     asked = config(symbols=["A", "B", "C"], portfolio=portfolio, validation={name: SMALL[name]}, execution=EXITS)
     (report,) = engine.run(asked, data).validation
-    assert (report.statistic is None) == (report.reason is not None) or name == "cost_sensitivity"
+    assert (report.statistic is None) == (report.reason is not None)
     assert canonical_bytes(report.as_dict())

@@ -173,3 +173,15 @@ def test_without_a_fall_there_is_no_average_and_no_pain() -> None:
         assert found["average_drawdown"] == Metric(None, "fraction", "there is no drawdown")
         assert found["average_drawdown_duration"] == Metric(None, "days", "there is no drawdown")
     assert {m.reason for m in underwater(np.array([100.0]), 0, days(0)).values()} == {"there are no bars"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_times_are_numbers_in_a_list_or_an_array() -> None:
+    equity, days = [100.0, 90.0, 100.0], [NANOSECONDS_PER_DAY, 2 * NANOSECONDS_PER_DAY]
+    assert max_drawdown_duration(equity, 0, days) == max_drawdown_duration(equity, 0, np.array(days))
+    assert underwater(equity, 0, days) == underwater(equity, 0, np.array(days))
+    assert underwater([100.0], 0, []) == underwater([100.0], 0, np.empty(0, dtype=np.int64))
+    for dates in (pd.to_datetime(days), pd.to_datetime(days, utc=True), [0.5, 1.5]):
+        for metric in (max_drawdown_duration, underwater):
+            with pytest.raises(ValueError, match="whole numbers"):
+                metric(equity, 0, dates)

@@ -1,5 +1,6 @@
 import math
 import statistics
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,3 +144,19 @@ def test_what_is_no_ratio_is_refused_and_what_fits_no_float_is_undefined() -> No
 def test_the_lag_rule_is_exact_where_its_power_is_whole(count: int, lags: int) -> None:
     """4 (T / 100)^(2/9) is a square for T = 100 (root / 2)^9."""
     assert (lag_rule(count), lag_rule(count - 1)) == (lags, lags - 1)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_moment_or_benchmark_that_is_no_number_is_refused_wherever_it_stands(place: int) -> None:
+    ratio, skewness, kurtosis, benchmark = (math.nan if i == place else value for i, value in enumerate((0.1, 0, 3, 0)))
+    with pytest.raises(ValueError, match="must be finite"):
+        probabilistic_sharpe(ratio, 100, skewness, kurtosis, benchmark)
+    with pytest.raises(ValueError, match="must be finite"):
+        track_record_length(ratio, skewness, kurtosis, benchmark)
+
+
+@pytest.mark.filterwarnings("error")
+def test_narrow_floats_are_taken_as_they_are() -> None:
+    half: Any = np.float32(0.5)
+    assert standard_error(half, 100) == standard_error(0.5, 100)
+    assert probabilistic_sharpe(0.75, 100, benchmark=half) == probabilistic_sharpe(0.75, 100, benchmark=0.5)

@@ -111,3 +111,8 @@ def test_too_few_days_and_impossible_windows() -> None:
     values, defined = rolling_sharpe(np.array([1e300, -1e300, 0.0]), 2, 252.0)
     assert np.isfinite(values).all()
     assert not defined.any()
+
+
+def test_a_window_of_half_a_day_is_refused() -> None:
+    with pytest.raises(TypeError, match="integer"):
+        rolling_sharpe([0.1, 0.2, 0.3, 0.4], 2.5, 252.0)  # type: ignore[arg-type]

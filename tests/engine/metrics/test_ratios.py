@@ -204,3 +204,21 @@ def test_two_values_that_leave_no_error_have_no_interval() -> None:
     assert sharpe(returns, A).interval is sharpe_lo(returns, A).interval is None
     for name in ("standard error", "psr", "track record"):
         assert found[name].reason == "the standard error of the Sharpe ratio is zero"
+
+
+@pytest.mark.parametrize("annual", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize(
+    "metric", [volatility, sharpe, sharpe_standard_error, sharpe_lo, psr, min_track_record_length, sortino]
+)
+def test_a_year_without_returns_is_refused(metric: Callable[[Floats, float], Metric], annual: float) -> None:
+    with pytest.raises(ValueError, match="annual must be above 0"):
+        metric(np.array([0.01, -0.02, 0.03]), annual)
+
+
+@pytest.mark.parametrize("benchmark", [math.nan, math.inf])
+def test_a_benchmark_that_is_no_number_is_refused(benchmark: float) -> None:
+    for metric in (psr, min_track_record_length):
+        with pytest.raises(ValueError, match="must be finite"):
+            metric(np.array([0.01, -0.02, 0.03]), A, benchmark)
+    with pytest.raises(ValueError, match="yearly rate"):
+        sharpe(np.array([0.01, -0.02, 0.03]), A, benchmark)

@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -227,3 +228,22 @@ def test_lists_are_taken_for_arrays(name: str, strategy: Floats, market: Floats)
     assert PAIRS[name](strategy.tolist(), market.tolist()) == PAIRS[name](strategy, market)
     with pytest.raises(ValueError, match="one axis"):
         PAIRS[name](strategy.reshape(-1, 1), market)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e160, 1e-160])
+def test_captures_of_any_size_do_not_warn(scale: float, strategy: Floats, market: Floats) -> None:
+    returns = np.abs(strategy) * max(scale, 1.0)
+    for found in (up_capture(returns, market * min(scale, 1.0)), down_capture(returns, market * min(scale, 1.0))):
+        assert found.value is not None
+        assert found.interval is None or math.isfinite(found.interval.low)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_series_of_other_days_are_refused(name: str, strategy: Floats, market: Floats) -> None:
+    days = pd.date_range("2020-01-01", periods=len(market))
+    returns, benchmark = pd.Series(strategy, days), pd.Series(market, days)
+    assert PAIRS[name](returns, benchmark) == PAIRS[name](returns, market) == PAIRS[name](strategy, market)
+    for other in (benchmark[::-1], benchmark.shift(freq="D")):
+        with pytest.raises(ValueError, match="align them"):
+            PAIRS[name](returns, other)

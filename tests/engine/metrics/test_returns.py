@@ -158,6 +158,15 @@ def test_whatever_holds_numbers_is_taken(kind: Any) -> None:
         simple_returns(np.ones((3, 1)))
 
 
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+@pytest.mark.parametrize("place", range(3))
+def test_returns_of_equity_that_is_not_finite_are_refused(broken: float, place: int) -> None:
+    equity = floats(100.0, 101.0, 102.0)
+    equity[place] = broken
+    with pytest.raises(ValueError, match="equity must be finite"):
+        simple_returns(equity)
+
+
 def test_what_is_left_of_a_fortune_may_be_too_little_for_a_float() -> None:
     nothing = cagr(np.array([1e15, 5e-324]), 40 * 86_400.0)
     assert (nothing.value, nothing.reason) == (None, "final equity is at or below zero")

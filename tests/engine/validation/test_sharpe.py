@@ -3,6 +3,7 @@
 import math
 from itertools import product
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,8 +268,11 @@ def test_impossible_arguments_are_refused() -> None:
                 metric(of, benchmark)
     with pytest.raises(ValueError, match="q must"):
         lo_scaled_sharpe([0.1, 0.2, 0.4], 0)
-    with pytest.raises(ValueError, match="trials"):
-        haircut_sharpe(of, 0)
+    with pytest.raises(TypeError, match="integer"):
+        lo_scaled_sharpe([0.1, 0.2, 0.4], 2.0)  # type: ignore[arg-type]
+    for number in (0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="trials"):
+            haircut_sharpe(of, number)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="each of the other"):
         haircut_sharpe(of, 3, [0.1])
     with pytest.raises(ValueError, match="target"):
@@ -310,3 +314,15 @@ def test_more_trials_raise_the_expected_maximum_and_the_years_needed(trials: flo
     # Across ten, where the approximation takes over, it may only jump up.
     assert expected_maximum_sharpe(trials * factor, 1.0) >= expected_maximum_sharpe(trials, 1.0) - 1e-12
     assert minimum_backtest_length(trials * factor) >= minimum_backtest_length(trials) - 1e-12
+
+
+@pytest.mark.filterwarnings("error")
+def test_narrow_floats_are_taken_as_they_are() -> None:
+    of = Moments(1250, 0.1)
+    many, half = (np.float32(value) for value in (64.0, 0.5))
+    narrow: Any = deflated_sharpe
+    assert narrow(of, many, half) == deflated_sharpe(of, 64.0, 0.5)
+    narrow = psr
+    assert narrow(of, half) == psr(of, 0.5)
+    narrow = minimum_backtest_length
+    assert narrow(many, half) == minimum_backtest_length(64.0, 0.5)

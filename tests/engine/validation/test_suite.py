@@ -95,9 +95,10 @@ def test_repeated_runs_are_counted() -> None:
 ONE, FLAT, QUIET = series([10.0]), series([10.0] * 800), lively(3, 800)
 NEVER = {"name": "dual_sma", "params": {"fast": 99, "slow": 99_999}}
 FEW = "returns do not vary"
+CURVE = "there is no one figure: the curve has the total return at each multiplier"
 UNDEFINED: dict[str, tuple[str | None, str | None, str | None]] = {
     "permutation": ("there is never a position", "fewer than 3 bars", "market returns do not vary"),
-    "cost_sensitivity": (None, None, None),
+    "cost_sensitivity": (CURVE, CURVE, CURVE),
     "break_even": (
         "nothing was traded",
         "nothing was traded",
