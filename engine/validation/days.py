@@ -27,7 +27,7 @@ Measure = Literal["sharpe", "total_return"]
 
 @dataclass(frozen=True)
 class Daily:
-    """``returns`` (D,) by day, beyond those of idle cash; empty, and ``reason`` says why, at equity of zero or less."""
+    """``returns`` (D,) by day, beyond those of idle cash; empty, with the ``reason``, where a day lost everything."""
 
     returns: Floats
     reason: str | None = None
@@ -42,8 +42,7 @@ def daily_returns(ledger: Ledger, ends: Ints, first: int = 0) -> Daily:
     """Simple returns from day to day, from the capital on; ``ends`` (D,) as :func:`day_ends` gives them.
 
     What idle cash returned is taken off each: to earn that takes no skill. Returns that differ by no more than rounding
-    are equal, as for the metrics.
-    With ``first`` only those of the days from number ``first`` on, (D - first,).
+    are equal, as for the metrics. With ``first`` only those of the days from number ``first`` on, (D - first,).
     """
     points = np.append(0 if first == 0 else ends[first - 1] + 1, ends[first:] + 1)
     path = ledger.path[points]
